@@ -111,7 +111,11 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'node:timers',
   ],
   // Who gets which replica when: nothing here knows bytes or sockets.
-  'runtime/data/dispatch/': ['runtime/core', 'types:runtime/data/http/exchange'],
+  'runtime/data/dispatch/': [
+    'runtime/core',
+    'runtime/shared/keyed-hash',
+    'types:runtime/data/http/exchange',
+  ],
   // Words into other words: nothing here calls anybody.
   'runtime/data/transcode/': ['lib/spec/entry', 'runtime/core', 'runtime/shared', 'node:crypto'],
   'runtime/data/': [

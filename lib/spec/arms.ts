@@ -1,8 +1,9 @@
-import type { Candidate, Compare, Rollout } from './candidates';
-import { hundredths } from './candidates';
+import type { Candidate, Compare } from './candidates';
 import type { ParsedModel } from './model';
 import { candidateNameOf, STABLE } from './names';
 import type { Resources } from './resources';
+import type { Rollout } from './rollout';
+import { hundredths } from './rollout';
 import type { Scaling } from './scaling';
 import type { Server } from './serverkinds';
 import { defaultServer } from './servers';

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { MAX_OBJECT_NAME, OBJECT_NAME } from './kubetext';
 import { candidateNameSchema, versionSchema } from './names';
 import { resourcesSchema } from './resources';
+import { rolloutSchema, shareSchema } from './rollout';
 import { scalingSchema } from './scaling';
 import { imageSchema, serverSchema } from './serverkinds';
 import { sourceSchema } from './source';
@@ -14,21 +15,6 @@ import { isObject } from './entry';
 export const MAX_TRAFFIC_CANDIDATES = 2;
 export const MAX_SHADOWS = 2;
 
-/** Shares are whole hundredths of a percent; compared as integers so that 0.1 + 0.2 is 0.3. */
-export function hundredths(percent: number): number {
-  return Math.round(percent * 100);
-}
-
-function isHundredth(percent: number): boolean {
-  return Math.abs(percent * 100 - hundredths(percent)) < 1e-6;
-}
-
-export const shareSchema = z
-  .number()
-  .min(0)
-  .max(100)
-  .refine(isHundredth, { error: 'a multiple of 0.01; round it' });
-
 const compareSchema = z
   .strictObject({
     abs: z.number().min(0).optional().describe('Numbers may differ by this much.'),
@@ -38,33 +24,6 @@ const compareSchema = z
     paths: z.array(z.string().min(1)).optional().describe('Only these dotted paths are compared.'),
   })
   .describe('When a shadow’s answer counts as the same.');
-
-const rolloutSchema = z
-  .strictObject({
-    steps: z
-      .array(shareSchema.min(0.01))
-      .min(1)
-      .max(20)
-      .default([1, 5, 25, 50, 100])
-      .describe('Shares in percent, rising, ending with 100.'),
-    minRequests: z
-      .int()
-      .min(1)
-      .max(10_000_000)
-      .default(500)
-      .describe('Requests per step at least.'),
-    minSeconds: z.int().min(1).max(604_800).default(60).describe('Seconds per step at least.'),
-  })
-  .check(({ value: { steps }, issues }) => {
-    const complain = (message: string): void => {
-      issues.push({ code: 'custom', path: ['steps'], input: steps, message });
-    };
-    if (steps.some((step, index) => index > 0 && step <= (steps[index - 1] ?? 0))) {
-      complain('rising; sort the steps and remove repeated ones');
-    }
-    if (steps.at(-1) !== 100) complain('ending with 100; add 100');
-  })
-  .describe('Progressive rollout by evidence.');
 
 /** Maps that a definition and its candidates have in common: values reach the model unchanged. */
 const secretRefSchema = z.strictObject({
@@ -143,5 +102,4 @@ export const candidatesSchema = z
 
 export type Candidate = z.output<typeof candidateSchema>;
 export type Compare = z.output<typeof compareSchema>;
-export type Rollout = z.output<typeof rolloutSchema>;
 export type EnvValue = z.output<typeof envSchema>[string];

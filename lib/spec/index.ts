@@ -1,5 +1,6 @@
 export * from './arms';
 export * from './candidates';
+export * from './rollout';
 export * from './check';
 export * from './drain';
 export * from './environment';

@@ -204,13 +204,55 @@ interface InferenceInput {
   maxBodyBytes?: number | undefined;
 }
 
+interface HoldInput {
+  /** The step, in percent. */
+  at: number;
+  /** How long the step lasts at least. */
+  seconds: number;
+}
+
+interface FailedInput {
+  /** Points by which the share of failed trials may differ from stable. */
+  margin?: number | undefined;
+  /**
+   * Percent of failed trials allowed at 100 %, where stable has no traffic to compare with.
+   * Default: the share of stable plus the margin.
+   */
+  absolute?: number | undefined;
+}
+
+interface SlowInput {
+  /** Points by which the share of slow trials may differ from stable. */
+  margin?: number | undefined;
+}
+
+interface GatesInput {
+  /** Connection failures, broken answers, statuses from 500, timeouts. */
+  failed?: FailedInput | undefined;
+  /** Trials whose first byte came later than the 95th percentile of stable. */
+  slow?: SlowInput | undefined;
+}
+
 interface RolloutInput {
   /** Shares in percent, rising, ending with 100. */
   steps?: number[] | undefined;
-  /** Requests per step at least. */
+  /** Closed trials of the candidate per step at least. */
   minRequests?: number | undefined;
   /** Seconds per step at least. */
   minSeconds?: number | undefined;
+  /** Highest probability of aborting a candidate that equals stable. */
+  alpha?: number | undefined;
+  /**
+   * What counts as one trial: a caller (by its cohort key), or each request. With request, the arm
+   * is drawn anew for each request.
+   */
+  unit?: 'caller' | 'request' | undefined;
+  /** Abort only on proof that the candidate is worse by more than the margin. */
+  strict?: boolean | undefined;
+  /** A step that lasts longer than the others. */
+  hold?: HoldInput | undefined;
+  /** What is compared between the candidate and stable. */
+  gates?: GatesInput | undefined;
 }
 
 interface CompareInput {

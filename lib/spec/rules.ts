@@ -1,10 +1,11 @@
 import type { Candidate } from './candidates';
-import { candidateSchema, hundredths, MAX_SHADOWS, MAX_TRAFFIC_CANDIDATES } from './candidates';
+import { candidateSchema, MAX_SHADOWS, MAX_TRAFFIC_CANDIDATES } from './candidates';
 import { entryOf } from './entry';
 import type { Fault } from './error';
 import { fault } from './error';
 import type { ParsedModel } from './model';
 import { candidateNameOf, STABLE } from './names';
+import { hundredths } from './rollout';
 import { defaultServer } from './servers';
 
 /** A candidate whose invalid fields are null. */

@@ -9,7 +9,7 @@ export const AUTOMATIC_ACTOR = 'ai-model-service';
 
 /** A change that no caller asked for. */
 export interface AutomaticChange {
-  readonly action: 'promote' | 'delete' | 'sleep' | 'wake';
+  readonly action: 'promote' | 'rollout' | 'delete' | 'sleep' | 'wake';
   readonly model: string;
   readonly arm?: string | undefined;
   /** Why the service makes it, for people. */

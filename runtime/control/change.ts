@@ -33,9 +33,15 @@ export function withoutShare(record: ModelRecord, candidate: string): Omit<Model
   return others.length === 0 ? rest : { ...rest, shares: Object.fromEntries(others) };
 }
 
-/** Overrides that survive a new definition: a model stopped by hand stays so until it is scaled. */
+/**
+ * Overrides that survive a new definition: a model stopped by hand stays so until it is scaled, and
+ * a rollout goes on unless the definition has another one.
+ */
 export function keptOverrides(record: ModelRecord): Omit<ModelOverrides, 'hash'> | undefined {
-  return overridesOf(record)?.stopped === true ? { stopped: true } : undefined;
+  const isStopped = overridesOf(record)?.stopped === true;
+  const rollout = record.state?.rollout;
+  if (!isStopped && rollout === undefined) return undefined;
+  return { ...(isStopped && { stopped: true }), ...(rollout !== undefined && { rollout }) };
 }
 
 /** Result of a change. */

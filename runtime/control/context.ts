@@ -4,12 +4,14 @@ import type { HealthHistory } from './health-history';
 import type { TimedLevel } from './timed-level';
 import type { ControlOptions, Routers } from './ports';
 import type { PromotionProgress } from './promotion-progress';
+import type { RolloutDecisions } from './rollout-decisions';
 import type { RoutingView } from './routing-view';
 
 /** Shared by calls and ticks. */
 export interface ControlContext extends Omit<ControlOptions, 'logLevel'> {
   readonly routingView: RoutingView;
   readonly routers: Routers;
+  readonly rolloutDecisions: RolloutDecisions;
   /** Load report of this router. */
   readonly ownLoad: () => RouterLoad;
   /** Changes of one model, one after the other. */

@@ -1,6 +1,7 @@
 import type { RequestListener } from 'node:http';
 import type { Express } from 'express';
 import { messageOf } from '../core/lifecycle/fault';
+import type { RouterLoad } from '../core/lifecycle/peers';
 import { loadOf } from '../core/lifecycle/peers';
 import { createApp } from './http-app';
 import { CALLS } from './calls';
@@ -18,6 +19,8 @@ import { PromotionProgress } from './promotion-progress';
 import { createKeyedQueue } from '../shared/keyed-queue';
 import { createIdleSleep } from './idle-sleep';
 import { createTicker } from './ticker';
+import type { RolloutDecisions } from './rollout-decisions';
+import { createRolloutDecisions } from './rollout-decisions';
 import { createRoutingView } from './routing-view';
 
 /** The control plane. It owns no socket and no timer: app/service.ts listens and ticks. */
@@ -54,15 +57,28 @@ function tellFault({ log }: ControlOptions): (error: unknown, model?: string) =>
     });
 }
 
+function ownLoadOf(
+  { load, clock, table, routers = ALONE }: ControlOptions,
+  decisions: RolloutDecisions,
+  startedAt: number,
+): RouterLoad {
+  return loadOf(routers.self, { at: clock.now(), startedAt }, load.arms(), table.current, {
+    rollouts: load.rollouts(),
+    decisions: decisions.pending(),
+  });
+}
+
 export function createControl(options: ControlOptions): Control {
-  const { cluster, table, load, clock, routers = ALONE, onTableSwap } = options;
+  const { cluster, table, clock, routers = ALONE, onTableSwap } = options;
   let shuttingDown = false;
   const startedAt = clock.now();
+  const decisions = createRolloutDecisions();
   const routingView = createRoutingView({
     cluster,
     table,
     routers,
     now: clock.now,
+    decided: decisions.shownIn,
     onFault: tellFault(options),
     onSwap: (swapped) => {
       // Now, not with the next tick: the first request of a new model is counted.
@@ -74,7 +90,8 @@ export function createControl(options: ControlOptions): Control {
     ...options,
     routingView,
     routers,
-    ownLoad: () => loadOf(routers.self, { at: clock.now(), startedAt }, load.arms(), table.current),
+    rolloutDecisions: decisions,
+    ownLoad: () => ownLoadOf(options, decisions, startedAt),
     locks: createKeyedQueue(),
     removing: new Set(),
     healthHistory: new HealthHistory(),

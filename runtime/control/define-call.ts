@@ -16,6 +16,10 @@ export type ChangeAction =
   | 'traffic'
   | 'promote'
   | 'abort'
+  | 'rollout_hold'
+  | 'rollout_resume'
+  | 'rollout_advance'
+  | 'rollout_abort'
   | 'log_level';
 
 /** A request after all checks that do not need the cluster. */

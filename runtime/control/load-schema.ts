@@ -1,6 +1,14 @@
 import { z } from 'zod';
 import type { ArmLoad, RouterLoad } from '../core/lifecycle/peers';
 import { byKey } from '../core/lifecycle/peers';
+import {
+  countsListSchema,
+  countsOf,
+  decisionOf,
+  decisionsSchema,
+  wireCounts,
+  wireDecision,
+} from './rollout-schema';
 
 /**
  * The report of one router to another: `GET /internal/load`. During an update of the service two
@@ -32,6 +40,9 @@ const loadSchema = z.object({
   at: time,
   started_at: time,
   arms: z.array(armSchema).max(MAX_ARMS),
+  // Routers of earlier versions have none.
+  rollouts: countsListSchema.default([]),
+  decisions: decisionsSchema.default([]),
 });
 
 function wireArm({ inFlight, lastRequestAt, ...rest }: ArmLoad): z.input<typeof armSchema> {
@@ -39,9 +50,17 @@ function wireArm({ inFlight, lastRequestAt, ...rest }: ArmLoad): z.input<typeof 
   return { ...rest, in_flight: inFlight, ...last };
 }
 
-export function wireLoad({ router, at, startedAt, arms }: RouterLoad): z.input<typeof loadSchema> {
-  const all = [...arms.values()].map(wireArm);
-  return { version: LOAD_VERSION, router, at, started_at: startedAt, arms: all };
+export function wireLoad(load: RouterLoad): z.input<typeof loadSchema> {
+  const { router, at, startedAt, arms, rollouts, decisions } = load;
+  return {
+    version: LOAD_VERSION,
+    router,
+    at,
+    started_at: startedAt,
+    arms: [...arms.values()].map(wireArm),
+    rollouts: rollouts.map(wireCounts),
+    decisions: decisions.map(wireDecision),
+  };
 }
 
 /** Undefined when the value is not a report of a router. */
@@ -56,5 +75,7 @@ export function parseLoad(value: unknown): RouterLoad | undefined {
     }),
   );
   const { router, at, started_at: startedAt } = data;
-  return { router, at, startedAt, arms: byKey(arms) };
+  const rollouts = data.rollouts.map(countsOf);
+  const decisions = data.decisions.map(decisionOf);
+  return { router, at, startedAt, arms: byKey(arms), rollouts, decisions };
 }

@@ -15,6 +15,8 @@ const NOTHING: Snapshot = { phase: 'empty', at: 0, models: new Map() };
 export interface RoutingView {
   readonly snapshot: () => Snapshot;
   readonly start: () => void;
+  /** Builds the table again, when something was decided. */
+  readonly rebuild: () => void;
   readonly stop: () => void;
   /** Resolves when the cluster has been read for the first time. */
   readonly whenSynced: () => Promise<void>;
@@ -34,6 +36,8 @@ export interface RoutingViewOptions {
   readonly onSwap: (table: RoutingTable) => void;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /** The snapshot with what was decided and is not stored yet. */
+  readonly decided?: (snapshot: Snapshot) => Snapshot;
   /** Called with errors of building the table; `model`: the model that caused it. */
   readonly onFault: (error: unknown, model?: string) => void;
 }
@@ -126,12 +130,13 @@ function createBuilder(options: RoutingViewOptions): (seen: Snapshot) => Snapsho
   };
   return (seen) => {
     if (!wasRead(seen)) return seen;
+    const shown = options.decided?.(seen) ?? seen;
     try {
-      swap(seen);
+      swap(shown);
     } catch (error) {
       onFault(error);
     }
-    return faults.shownIn(seen);
+    return faults.shownIn(shown);
   };
 }
 
@@ -166,6 +171,10 @@ export function createRoutingView(options: RoutingViewOptions): RoutingView {
       if (watch !== undefined) return;
       watch = cluster.watch(see);
       stopCounting = routers.onCount(rebuild);
+    },
+    rebuild: () => {
+      rebuild();
+      waiting.wake();
     },
     stop: () => {
       watch?.stop();

@@ -290,6 +290,46 @@ export const versionsSchema = z
   })
   .meta({ id: 'Versions' });
 
+const gate = z.enum(['failed', 'slow', 'ratio']);
+const trials = z.strictObject({
+  n: count.describe('Closed trials.'),
+  harmed: z.number().min(0).describe('Those among them that were harmed.'),
+});
+/** Evidence is a ratio of likelihoods: 100 is enough for alpha 0.01. */
+const evidence = z.number().min(0).describe('Evidence against the candidate being no worse.');
+
+export const rolloutSchema = z
+  .strictObject({
+    model_id: idSchema,
+    candidate: z.string(),
+    id: z.string().describe('New for every start.'),
+    phase: z.enum(['running', 'held', 'paused', 'aborted', 'done']),
+    step: z.int().min(1).describe('Counts from 1.'),
+    steps: z.array(percent).describe('Shares of the steps; empty when the definition changed.'),
+    percent: percent.describe('Share of the candidate in force.'),
+    started_at: time,
+    since: time.describe('When the step or the phase began.'),
+    by: z.string().optional().describe('Who changed it last by hand.'),
+    verdict: z
+      .strictObject({
+        do: z.enum(['advance', 'hold', 'pause', 'abort', 'done']),
+        gate: gate.nullable(),
+        reason: z.string(),
+        e: evidence,
+        need: z
+          .strictObject({ p50: z.number(), p95: z.number() })
+          .nullable()
+          .describe(
+            'Seconds until there is enough evidence at the present rate, median and 95th percentile.',
+          ),
+      })
+      .nullable(),
+    gates: z.array(z.strictObject({ name: gate, e: evidence, stable: trials, candidate: trials })),
+    callers: count.describe('Distinct callers that were seen.'),
+    uncounted: count.describe('Requests that name no caller and cannot count.'),
+  })
+  .meta({ id: 'Rollout' });
+
 export const explainSchema = z
   .strictObject({
     model_id: idSchema,

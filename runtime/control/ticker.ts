@@ -2,34 +2,20 @@ import { parseModel } from '../../lib/spec';
 import type { ModelRecord } from '../cluster/port';
 import { overridesOf } from '../core/routing/build-table';
 import { messageOf } from '../core/lifecycle/fault';
-import type {
-  ActiveRequests,
-  ActiveRequestsByArm,
-  PromoteDecision,
-} from '../core/release/promotion';
+import type { PromoteDecision } from '../core/release/promotion';
 import { decidePromote } from '../core/release/promotion';
+import { activeRequestsOf } from './active-requests';
 import { AUTOMATIC_ACTOR, createAutomaticChanges } from './automatic-change';
 import { MANAGER, waitForRevision } from './change';
 import type { ControlContext, TickTask } from './context';
 import { observe } from './observe';
 import { storeOverrides } from './overrides';
 import { beginRemoval } from './removal';
+import { createRollouts, followDecisions } from './rollouts';
 import type { IdleSleep } from './idle-sleep';
 
 /** A removal without progress is started again after this long, milliseconds. */
 const REMOVAL_RETRY_MS = 60_000;
-
-/** Active requests per arm over all routers; of a silent router, its last report. */
-function activeRequestsOf({ ownLoad, routers }: ControlContext, id: string): ActiveRequestsByArm {
-  const heard = (routers.others() ?? []).flatMap(({ load }) => load ?? []);
-  const holdings = new Map<string, ActiveRequests>();
-  const all = [ownLoad(), ...heard].flatMap(({ arms }) => [...arms.values()]);
-  for (const { arm, inFlight, queued } of all.filter(({ model }) => model === id)) {
-    const sum = holdings.get(arm) ?? { inFlight: 0, queued: 0 };
-    holdings.set(arm, { inFlight: sum.inFlight + inFlight, queued: sum.queued + queued });
-  }
-  return holdings;
-}
 
 /** @returns the revision it makes, if it makes one */
 async function act(
@@ -137,11 +123,17 @@ function tryObserve(context: ControlContext): void {
 export function createTicker(context: ControlContext, { sleep, wake }: IdleSleep): Ticker {
   const { log, routers } = context;
   /** Only the leader runs these; each checks leadership again before it writes. */
-  const leaders = [createPromotions(context), createRemovals(context), sleep];
+  const leaders = [
+    createRollouts(context),
+    createPromotions(context),
+    createRemovals(context),
+    sleep,
+  ];
   let running: Promise<void> | undefined;
 
   const once = async (): Promise<void> => {
     tryObserve(context);
+    followDecisions(context);
     const tasks = routers.isLeader() ? [wake, ...leaders] : [wake];
     const results = await Promise.allSettled(tasks.flatMap(startTask));
     for (const result of results) {

@@ -150,6 +150,24 @@ export const MODEL_FAMILIES = {
     help: 'Time since the promotion of this candidate last made progress: phase, share or replicas of the new version.',
     labels: ['model_id', 'arm', 'phase'],
   },
+  rolloutStep: {
+    name: 'ai_model_rollout_step',
+    type: 'gauge',
+    help: 'Step of the rollout of this candidate, from 1; as the leader stored it.',
+    labels: ARM,
+  },
+  rolloutEvidence: {
+    name: 'ai_model_rollout_evidence',
+    type: 'gauge',
+    help: 'Evidence of harm by gate; 1/alpha aborts.',
+    labels: ['model_id', 'arm', 'gate'],
+  },
+  rolloutVerdict: {
+    name: 'ai_model_rollout_verdict',
+    type: 'gauge',
+    help: '1 for the last verdict of the rollout: advance, hold, pause, abort or done.',
+    labels: ['model_id', 'arm', 'verdict'],
+  },
   usage: {
     name: 'ai_model_resource_usage',
     type: 'gauge',

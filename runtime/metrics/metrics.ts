@@ -36,7 +36,7 @@ export interface Metrics {
 const NOTHING: Observation = {
   snapshot: { phase: 'empty', at: 0, models: new Map() },
   table: { generation: 0, models: new Map() },
-  load: { arms: () => [], arm: () => undefined, active: () => 0 },
+  load: { arms: () => [], arm: () => undefined, rollouts: () => [], active: () => 0 },
   now: 0,
   promotions: new Map(),
   lagSeconds: 0,

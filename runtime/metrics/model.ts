@@ -1,6 +1,8 @@
 import type { ArmStats, Load } from '../core/routing/load';
 import type { ArmRecord, ModelRecord, ReplicaRecord } from '../core/lifecycle/snapshot';
 import { overridesOf } from '../core/routing/build-table';
+import type { RolloutState } from '../core/release/rollout-state';
+import { rolloutStateOf } from '../core/release/rollout';
 import type { ModelRoute } from '../core/routing/table';
 import type { ArmCounts } from './arm';
 import { createArmCounts } from './arm';
@@ -44,6 +46,8 @@ interface ArmView {
   readonly stats: ArmStats | undefined;
   /** Of live traffic, 0 to 1. */
   readonly share: number;
+  /** Of the rollout of this arm. */
+  readonly rollout: RolloutState | undefined;
   readonly exemplars: boolean;
 }
 
@@ -69,12 +73,15 @@ export function viewOf(
   record: ModelRecord,
   { route, load, promotion, exemplars }: ViewSources,
 ): ModelSamples {
+  const rollout = rolloutStateOf(record);
   const arms = record.arms.flatMap((arm): ArmView[] => {
     const own = counts.arms.get(arm.name);
     if (own === undefined) return [];
     const hundredths = route?.shares.find((one) => one.arm === arm.name)?.hundredths ?? 0;
     const stats = load.arm(record.spec.id, arm.name);
-    return [{ counts: own, record: arm, stats, share: hundredths / 10_000, exemplars }];
+    const share = hundredths / 10_000;
+    const state = rollout?.candidate === arm.name ? rollout : undefined;
+    return [{ counts: own, record: arm, stats, share, rollout: state, exemplars }];
   });
   return { counts, record, arms, promotion };
 }
@@ -150,6 +157,20 @@ const joinedLines =
 const ejectedOf = ({ stats }: ArmView): number =>
   stats?.replicas.filter(({ ejectedUntil }) => ejectedUntil !== undefined).length ?? 0;
 
+function evidenceLines({ counts: { labels }, rollout }: ArmView): string {
+  return (rollout?.verdict?.gates ?? [])
+    .map(({ name, e }) =>
+      sample(MODEL_FAMILIES.rolloutEvidence.name, `${labels},gate="${name}"`, e),
+    )
+    .join('');
+}
+
+function verdictLines({ counts: { labels }, rollout }: ArmView): string {
+  if (rollout?.verdict === undefined) return '';
+  const verdict = `${labels},verdict="${rollout.verdict.do}"`;
+  return sample(MODEL_FAMILIES.rolloutVerdict.name, verdict, 1);
+}
+
 const ARM_LINES: Readonly<
   Record<Exclude<Key, 'batch' | 'usage' | 'promotion'>, (arm: ArmView) => string>
 > = {
@@ -175,6 +196,10 @@ const ARM_LINES: Readonly<
   health: perArm('health', ({ record }) => (isHealthy(record) ? 1 : 0)),
   replicas: replicaLines,
   split: perArm('split', ({ share }) => share),
+  rolloutStep: ({ counts: { labels }, rollout }) =>
+    rollout === undefined ? '' : sample(MODEL_FAMILIES.rolloutStep.name, labels, rollout.step + 1),
+  rolloutEvidence: evidenceLines,
+  rolloutVerdict: verdictLines,
 };
 
 /** All samples of one family for one model. */

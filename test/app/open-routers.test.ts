@@ -8,6 +8,7 @@ import { openKubernetes } from '../../runtime/cluster/kubernetes/client/client';
 import { RESOURCES } from '../../runtime/cluster/kubernetes/client/resources';
 import { realTiming } from '../../runtime/cluster/kubernetes/client/timing';
 import { parseConfig } from '../../runtime/app/config';
+import { NO_ROLLOUTS } from '../../runtime/core/lifecycle/peers';
 import { wireLoad } from '../../runtime/control/load-schema';
 import type { KubernetesRoutersOptions, OpenRouters } from '../../runtime/app/open-routers';
 import { openRouters, startRouters } from '../../runtime/app/open-routers';
@@ -45,7 +46,7 @@ afterEach(async () => {
 
 /** A pod of the service with an ops port that says what it has to do. */
 async function makePod(name: string, ready = true): Promise<void> {
-  const load = { router: name, at: Date.now(), startedAt: 0, arms: new Map() };
+  const load = { router: name, at: Date.now(), startedAt: 0, arms: new Map(), ...NO_ROLLOUTS };
   const port = createServer((_, response) => response.end(JSON.stringify(wireLoad(load))));
   ports.push(port.listen(0, '127.0.0.1'));
   await once(port, 'listening');

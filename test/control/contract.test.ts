@@ -153,6 +153,16 @@ const LIFE: readonly Step[] = [
   ['POST', `${MODEL}/promote`, 400, { candidate: 'x' }],
   ['POST', `${MODEL}/abort`, 400, { unknown: 1 }],
   ['POST', `${MODEL}/abort`, 202],
+  ['GET', `${MODEL}/rollout`, 404],
+  ['PUT', MODEL, 202, { config: { candidates: [{ name: 'r', version: 'v9', rollout: {} }] } }],
+  ['POST', `${MODEL}/rollout/hold`, 404],
+  ['GET', `${MODEL}/rollout`, 200],
+  ['POST', `${MODEL}/rollout/hold`, 202],
+  ['POST', `${MODEL}/rollout/advance`, 202],
+  ['POST', `${MODEL}/rollout/resume`, 202],
+  ['POST', `${MODEL}/rollout/abort`, 202],
+  ['POST', `${MODEL}/rollout/hold`, 409],
+  ['GET', `${MODEL}/rollout`, 200],
   ['POST', `${MODEL}/scale`, 202, { replicas: 0 }],
   ['GET', `${MODEL}/status`, 200],
   ['GET', '/api/v1/health/', 200],
@@ -182,6 +192,8 @@ describe('real responses match the document', () => {
   const named = LIFE.map((step) => [`${step[0]} ${step[1]} → ${step[2]}`, step] as const);
   test.each(named)('%s', async (_, [method, path, status, body, headers]) => {
     const url = `${service.url}${path.replace('{id}', 'iris')}`;
+    // A rollout begins with a tick.
+    if (path.endsWith('/rollout')) await service.control.tick();
     const reply = await ask(url, method, body, headers);
     expect(reply.status).toBe(status);
     check(method, path.split('?')[0] ?? '', reply);

@@ -281,7 +281,15 @@ describe('the ops port', () => {
   test('has /internal/load for the other routers', async () => {
     const { status, body } = await ask(`${service.opsUrl}/internal/load`);
     expect(status).toBe(200);
-    expect(body).toEqual({ version: 1, router: 'local', at: T0, started_at: T0, arms: [] });
+    expect(body).toEqual({
+      version: 1,
+      router: 'local',
+      at: T0,
+      started_at: T0,
+      arms: [],
+      rollouts: [],
+      decisions: [],
+    });
   });
 
   test.each(['/live', '/ready', '/metrics', '/internal/load'])(

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { parseLoad, wireLoad } from '../../runtime/control/load-schema';
 import type { Peers } from '../../runtime/control/peers';
 import { ANSWER_MS, ASK_MS, createPeers } from '../../runtime/control/peers';
-import { byKey } from '../../runtime/core/lifecycle/peers';
+import { byKey, NO_ROLLOUTS } from '../../runtime/core/lifecycle/peers';
 import { AT } from '../core/support';
 import { until } from '../support/plane';
 
@@ -15,6 +15,7 @@ const LOAD = {
   at: AT,
   startedAt: AT - 9,
   arms: byKey([{ ...ARM, lastRequestAt: AT }]),
+  ...NO_ROLLOUTS,
 };
 const GOOD = wireLoad(LOAD);
 

@@ -114,7 +114,7 @@ test.each<[string, z.ZodObject, string[]]>([
     [
       'health.startupSeconds: Budget to load the model, in seconds.',
       'inference.cohort.claim: Claim of the caller’s JWT whose value is hashed.',
-      'candidates[].rollout.minRequests: Requests per step at least.',
+      'candidates[].rollout.minRequests: Closed trials of the candidate per step at least.',
       'candidates[].server.maxModelLen: Context length, in tokens.',
       'scheduling.tolerations[].effect: Effect of the taint. Default: all of them.',
       'source.credentials.secret: Secret in the namespace of the model.',

@@ -4,5 +4,6 @@ import type { ArmStats, Load } from '../../runtime/core/routing/load';
 export const loadOfStats = (stats: readonly ArmStats[], active: () => number = () => 0): Load => ({
   arms: () => stats,
   arm: (model, arm) => stats.find((one) => one.model === model && one.arm === arm),
+  rollouts: () => [],
   active,
 });

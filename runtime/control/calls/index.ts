@@ -5,6 +5,7 @@ import { logLevelCalls } from './log-level';
 import { abort, promote } from './promote';
 import { explain, get, list, status, versions } from './read';
 import { remove } from './remove';
+import { rolloutCalls } from './rollout';
 import { scale } from './scale';
 import { rollback, traffic, update } from './update';
 
@@ -22,6 +23,7 @@ export const CALLS: readonly ApiCall[] = [
   traffic,
   promote,
   abort,
+  ...rolloutCalls,
   explain,
   ...healthCalls,
   ...logLevelCalls,

@@ -15,6 +15,7 @@ import {
   withoutShare,
 } from '../change';
 import { invalidRequest, Problem } from '../problem';
+import { abortedRollout } from '../../core/release/rollout';
 import { changeOverrides } from '../overrides';
 import { abortBody, promoteBody } from '../schemas';
 import { defineChange } from './change-call';
@@ -74,10 +75,12 @@ export const promote = defineChange<z.output<typeof promoteBody>>({
   },
 });
 
-/** Candidates and shadows get no traffic. */
+/** Candidates and shadows get no traffic, and a rollout ends. */
 function abortedState(record: ModelRecord): Omit<ModelOverrides, 'hash'> {
   const candidates = record.spec.arms.slice(1).map(({ name }) => [name, 0] as const);
-  const kept = keptOverrides(record) ?? {};
+  const { rollout, ...rest } = keptOverrides(record) ?? {};
+  const ended = rollout !== undefined && { rollout: abortedRollout(rollout) };
+  const kept = { ...rest, ...ended };
   return candidates.length === 0 ? kept : { ...kept, shares: Object.fromEntries(candidates) };
 }
 

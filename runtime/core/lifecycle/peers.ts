@@ -1,5 +1,6 @@
 import type { ArmStats } from '../routing/load';
 import type { RoutingTable } from '../routing/table';
+import type { RolloutCounts, RolloutState } from '../release/rollout-state';
 
 /** Another router, as its pod shows it. */
 export interface Peer {
@@ -33,6 +34,21 @@ export interface RouterLoad {
   readonly startedAt: number;
   /** By `armKey`. */
   readonly arms: ReadonlyMap<string, ArmLoad>;
+  /** What it counted of rollouts. */
+  readonly rollouts: readonly RolloutCounts[];
+  /** Decisions of the leader on rollouts that the cluster has not stored yet. */
+  readonly decisions: readonly RolloutDecision[];
+}
+
+/** The report of a router without rollouts. */
+export const NO_ROLLOUTS: Pick<RouterLoad, 'rollouts' | 'decisions'> = {
+  rollouts: [],
+  decisions: [],
+};
+
+export interface RolloutDecision {
+  readonly model: string;
+  readonly state: Omit<RolloutState, 'counts' | 'verdict' | 'by'>;
 }
 
 /** Neither ids of models nor names of arms have a slash. */
@@ -63,6 +79,7 @@ export function loadOf(
   { at, startedAt }: Pick<RouterLoad, 'at' | 'startedAt'>,
   stats: readonly ArmStats[],
   table: RoutingTable,
+  more = NO_ROLLOUTS,
 ): RouterLoad {
   const arms = stats
     .filter(({ lastRequestAt, inFlight, queued }) => lastRequestAt ?? inFlight + queued)
@@ -71,7 +88,7 @@ export function loadOf(
       const ready = replicas.filter(({ terminating }) => !terminating).length;
       return { model, arm, inFlight, queued, capacity, lastRequestAt, ready };
     });
-  return { router, at, startedAt, arms: byKey(arms) };
+  return { router, at, startedAt, arms: byKey(arms), ...more };
 }
 
 /** Usage of an arm in one router. */

@@ -1,4 +1,5 @@
 import type { ModelSpec } from '../../../lib/spec';
+import type { RolloutState } from '../release/rollout-state';
 
 /** State of the watch. Only `synced` is current; `stale` serves the last view. */
 export type WatchPhase = 'empty' | 'listing' | 'synced' | 'stale';
@@ -63,6 +64,8 @@ export interface ModelOverrides {
   readonly promote?: { readonly candidate: string; readonly phase: PromotePhase };
   /** Scaled to zero by hand. */
   readonly stopped?: true;
+  /** The rollout of a candidate; valid for its own key (`rolloutStateOf`). */
+  readonly rollout?: RolloutState;
 }
 
 /** (1) the candidate gets all traffic, (2) stable takes its version and rolls, (3) traffic returns. */

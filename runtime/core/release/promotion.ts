@@ -58,7 +58,11 @@ interface Promotion {
 const hold = (reason: string): PromoteDecision => ({ do: 'hold', reason });
 
 /** Percent of the present load an arm could carry with the replicas that are ready. */
-function carriedPercent({ record, active }: Promotion, arm: ArmRecord): number {
+export function carriedPercent(
+  record: ModelRecord,
+  arm: ArmRecord,
+  active: ActiveRequestsByArm,
+): number {
   const load = [...active.values()].reduce((sum, one) => sum + one.inFlight + one.queued, 0);
   const capacity = arm.ready * record.spec.inference.maxConcurrency * HEADROOM;
   return load === 0 ? 100 : Math.min(100, Math.floor((100 * capacity) / load));
@@ -92,18 +96,21 @@ function shifting(promotion: Promotion): PromoteDecision {
       do: 'roll',
       reason: `${name} has all traffic; stable gets version ${version} and rolls`,
       definition: promotedDefinition(record.spec, name),
-      state: { promote: { candidate: name, phase: 'rolling' }, ...stopped(state) },
+      state: { promote: { candidate: name, phase: 'rolling' }, ...lasting(state) },
     };
   }
-  const room = carriedPercent(promotion, candidate);
+  const room = carriedPercent(record, candidate, promotion.active);
   const next = Math.min(room, Math.max(FIRST_STEP_PERCENT, 2 * share));
   if (next > share) return shift(next, `${name} can carry ${room} % with ${ready} ready replicas`);
   const advice = 'wait for its autoscaler or raise its scaling';
   return hold(`${name} carries at most ${room} % with ${ready} ready replicas; ${advice}`);
 }
 
-const stopped = (state: ModelOverrides): Pick<ModelOverrides, 'stopped'> =>
-  state.stopped === true ? { stopped: true } : {};
+/** What outlives a definition: a stop by hand, and how the rollout before the promotion ended. */
+const lasting = ({ stopped, rollout }: ModelOverrides): Omit<ModelOverrides, 'hash'> => ({
+  ...(stopped === true && { stopped }),
+  ...(rollout !== undefined && { rollout }),
+});
 
 function rolling(promotion: Promotion): PromoteDecision {
   const { stable, state, candidate } = promotion;
@@ -131,11 +138,11 @@ function returning(promotion: Promotion): PromoteDecision {
       do: 'finish',
       reason: `stable has all traffic; ${candidate.name} goes`,
       definition: finishedDefinition(record.spec, candidate.name),
-      state: stopped(state),
+      state: lasting(state),
     };
   }
   // One that sleeps is woken by the first request, which is held meanwhile.
-  const room = isAsleep(stable) ? 100 : carriedPercent(promotion, stable);
+  const room = isAsleep(stable) ? 100 : carriedPercent(record, stable, promotion.active);
   if (stable.ready === 0 && !isAsleep(stable)) {
     return hold(`waiting for a ready replica of stable${because(stable)}`);
   }

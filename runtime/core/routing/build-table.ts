@@ -2,8 +2,18 @@ import type { Arm } from '../../../lib/spec';
 import { protocolOf } from './capabilities';
 import type { ModelRecord, ModelOverrides, ReplicaRecord, Snapshot } from '../lifecycle/snapshot';
 import { ALL_TRAFFIC } from './split';
-import type { ArmRoute, ModelRoute, ReplicaRoute, RoutingTable, ShadowRoute, Share } from './table';
+import type {
+  ArmRoute,
+  ModelRoute,
+  ReplicaRoute,
+  RolloutRoute,
+  RoutingTable,
+  ShadowRoute,
+  Share,
+} from './table';
 import { entryOf } from '../../../lib/spec/entry';
+import type { RolloutState } from '../release/rollout-state';
+import { rolloutArmOf, rolloutPercent, rolloutStateOf } from '../release/rollout';
 
 /**
  * Twice the requests in flight: a short burst waits for one more service time, a long one is
@@ -22,12 +32,17 @@ export function overridesOf({ state, hash }: ModelRecord): ModelOverrides | unde
 const bounded = (percent: number): number =>
   Math.min(ALL_TRAFFIC, Math.max(0, Math.round(percent * 100)));
 
-function wantedBy({ name, role }: Arm, state: ModelOverrides | undefined): number {
+function wantedBy(
+  { name, role }: Arm,
+  state: ModelOverrides | undefined,
+  rollout: RolloutState | undefined,
+): number {
   const override = entryOf(state?.shares, name);
   const promote = state?.promote?.candidate === name ? state.promote : undefined;
   if (promote?.phase === 'rolling') return ALL_TRAFFIC;
   if (override !== undefined) return bounded(override);
   if (promote?.phase === 'returning') return ALL_TRAFFIC;
+  if (role.kind === 'rollout') return bounded(rolloutPercent(role.rollout, rollout));
   return role.kind === 'traffic' ? bounded(role.percent) : 0;
 }
 
@@ -47,11 +62,12 @@ function liveCandidates(record: ModelRecord): readonly Arm[] {
  */
 export function sharesOf(record: ModelRecord): readonly Share[] {
   const state = overridesOf(record);
+  const rollout = rolloutStateOf(record);
   const candidates = liveCandidates(record);
   const first = candidates.find(({ name }) => name === state?.promote?.candidate);
   let left = ALL_TRAFFIC;
   const claim = (arm: Arm): number => {
-    const given = Math.min(left, wantedBy(arm, state));
+    const given = Math.min(left, wantedBy(arm, state, rollout));
     left -= given;
     return given;
   };
@@ -128,17 +144,43 @@ function armRoute(record: ModelRecord, arm: Arm, routers: number): ArmRoute {
 
 function modelRoute(record: ModelRecord, routers: number): ModelRoute {
   const { spec } = record;
+  const shares = sharesOf(record);
+  const rollout = rolloutStateOf(record);
   return {
     id: spec.id,
     slug: spec.slug,
     inference: spec.inference,
     cohort: spec.inference.cohort,
-    salt: spec.inference.cohort.salt ?? spec.id,
+    salt: rollout?.salt ?? spec.inference.cohort.salt ?? spec.id,
     stopped: overridesOf(record)?.stopped === true,
     deleting: record.deleting,
-    shares: sharesOf(record),
+    shares,
     shadows: shadowsOf(record),
+    rollout: rolloutRouteOf(record, shares, rollout),
     arms: new Map(spec.arms.map((arm) => [arm.name, armRoute(record, arm, routers)])),
+  };
+}
+
+/** Most milliseconds that a trial waits for the end of its requests. */
+const MAX_CLOSE_MS = 30_000;
+
+/** The rollout to count. One without a share still closes the trials that began before. */
+function rolloutRouteOf(
+  { spec }: ModelRecord,
+  shares: readonly Share[],
+  state: RolloutState | undefined,
+): RolloutRoute | undefined {
+  const arm = rolloutArmOf(spec);
+  if (arm?.role.kind !== 'rollout' || state === undefined) return undefined;
+  const stable = shares[0]?.hundredths ?? 0;
+  const candidate = shares.find((share) => share.arm === arm.name)?.hundredths ?? 0;
+  return {
+    id: state.id,
+    candidate: arm.name,
+    hundredths: Math.round((ALL_TRAFFIC * candidate) / Math.max(1, stable + candidate)),
+    unit: arm.role.rollout.unit,
+    closeMs: Math.min(MAX_CLOSE_MS, spec.inference.timeoutSeconds * 1000),
+    thresholdMs: state.thresholdMs,
   };
 }
 

@@ -1,3 +1,4 @@
+import type { RolloutCounts } from '../release/rollout-state';
 import type { ShedReason, SpillReason } from './outcome';
 
 /** Numbers over the last minute of one arm. */
@@ -49,6 +50,8 @@ export interface Load {
   readonly arms: () => readonly ArmStats[];
   /** One of them; undefined when there is none of that name. */
   readonly arm: (model: string, arm: string) => ArmStats | undefined;
+  /** Closes the trials that are due, and counts those of every rollout of the table. */
+  readonly rollouts: () => readonly RolloutCounts[];
   /** Requests in flight and waiting, over all arms. */
   readonly active: () => number;
 }

@@ -41,13 +41,31 @@ export interface ShadowRoute {
   readonly compare: Compare;
 }
 
+/** A rollout whose trials are counted. */
+export interface RolloutRoute {
+  readonly id: string;
+  /** The arm that is rolled out; it is compared with the first of the shares. */
+  readonly candidate: string;
+  /** Probability that a caller of the two arms gets the candidate, 0 to 10,000. */
+  readonly hundredths: number;
+  /** `request`: the arm is drawn for each request, also for those of one caller. */
+  readonly unit: 'caller' | 'request';
+  /** Longest time until a trial counts, milliseconds. */
+  readonly closeMs: number;
+  /** First bytes later than this are slow, milliseconds; undefined: not known yet. */
+  readonly thresholdMs: number | undefined;
+}
+
 /** Everything the data plane knows about a model. Immutable. */
 export interface ModelRoute {
   readonly id: string;
   readonly slug: string;
   readonly inference: ModelSpec['inference'];
   readonly cohort: Cohort;
-  /** Salt of the cohort hash; the id unless the definition names one. */
+  /**
+   * Salt of the cohort hash: of the rollout while there is one, else the id unless the definition
+   * names another.
+   */
   readonly salt: string;
   /** Scaled to zero on purpose: requests are refused, not held. */
   readonly stopped: boolean;
@@ -56,6 +74,7 @@ export interface ModelRoute {
   /** Stable first, then candidates with traffic in the author's order. */
   readonly shares: readonly Share[];
   readonly shadows: readonly ShadowRoute[];
+  readonly rollout?: RolloutRoute | undefined;
   readonly arms: ReadonlyMap<string, ArmRoute>;
 }
 

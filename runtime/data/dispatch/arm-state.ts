@@ -1,3 +1,4 @@
+import type { Trials } from '../../core/release/trials';
 import type { Queue } from '../../core/routing/admission';
 import { createQueue } from '../../core/routing/admission';
 import type { Cost, Spread } from '../../core/routing/balance';
@@ -62,6 +63,17 @@ export interface ArmState<W> {
   cancelWake: (() => void) | undefined;
 }
 
+/** What this router counts of one rollout. */
+export interface RolloutCounters {
+  /** Of the rollout. */
+  readonly id: string;
+  readonly trials: Trials;
+  /** Times to the first byte of stable, last minute. */
+  readonly firstBytes: OutcomeWindow;
+  /** Requests without a caller's key. */
+  unnamed: number;
+}
+
 export interface DispatchState<W> {
   readonly tuning: Tuning;
   /** The newest route, or the last one before the model left the table. */
@@ -69,6 +81,8 @@ export interface DispatchState<W> {
   listed: boolean;
   credits: Credits;
   readonly budget: RetryBudget;
+  /** Counts of the last rollout that had requests here. */
+  rollout: RolloutCounters | undefined;
   readonly arms: Map<string, ArmState<W>>;
 }
 
@@ -190,6 +204,7 @@ export function dispatchStateOf<W>(
     listed: true,
     credits: NO_CREDITS,
     budget: createBudget(tuning.budgetSeconds),
+    rollout: undefined,
     arms: new Map(),
   };
   syncModel(made, route, now);

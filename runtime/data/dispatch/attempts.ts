@@ -8,7 +8,15 @@ import type {
 } from '../../core/routing/outcome';
 import { isUnavailable, MAX_TRIES } from '../../core/routing/retry';
 import type { DispatchContext, JobProgress } from './outcomes';
-import { recordEnd, recordFailure, recordRefusal, describeResult } from './outcomes';
+import {
+  describeResult,
+  endTrial,
+  failedAtFirst,
+  recordEnd,
+  recordFailure,
+  recordRefusal,
+} from './outcomes';
+import { beginTrial, isSlowFirst } from './rollout-counters';
 import { chooseArmFor } from './choose-arm';
 import type { AvoidedReplica, EndpointFilter } from './endpoints';
 import { recordResult, learnCost } from './endpoints';
@@ -39,6 +47,8 @@ export class ActiveJob implements JobProgress {
   queuedMs = 0;
   firstByteMs: number | undefined;
   failure: string | undefined;
+  trial: JobProgress['trial'];
+  isSlow: boolean | undefined;
   /** A batch call that included it held a slot before: it goes to the front of the queue. */
   isAdmitted = false;
   private hasJoinedBatch = false;
@@ -72,6 +82,9 @@ export class ActiveJob implements JobProgress {
     const chosen = arm ?? chooseArmFor(context, model, this);
     if (chosen === undefined) return this.refuse('no_replica');
     this.arm = chosen;
+    if (arm === undefined && model.route.rollout !== undefined) {
+      beginTrial(model, this, chosen, now, context.random);
+    }
     chosen.lastRequestAt = now;
     // Its time was over before it came: an item of a batch whose calls before it took it all.
     if (job.timeoutMs === 0) return this.fail({ kind: 'timeout' });
@@ -252,6 +265,7 @@ class ActiveAttempt implements AttemptCallbacks, PendingAttempt {
       endpoint.pending.remove(this);
       learnCost(arm, endpoint, (now - sentAt) / Math.max(1, owner.job.items), good, now);
     }
+    if (owner.trial !== undefined) this.judge(result, now);
     const hadTime = isEnough(arm.serviceMs, now - sentAt);
     const conditions = { lagMs: context.lagMs(), hadTime };
     const changed = recordResult(arm, endpoint, result, conditions, now, context.random);
@@ -260,6 +274,13 @@ class ActiveAttempt implements AttemptCallbacks, PendingAttempt {
     owner.firstByteMs = isAnswered ? now - owner.startedAt : undefined;
     if (!isAnswered) this.release(result, now);
     return owner.afterAttempt(this, this.model, result, now);
+  }
+
+  /** For a rollout: a failure counts at once, everything else when the answer has ended. */
+  private judge(result: AttemptResult, now: number): void {
+    const { owner, endpoint, arm } = this;
+    owner.isSlow = isSlowFirst(arm, endpoint, result, now - owner.startedAt, now);
+    if (failedAtFirst(owner, result)) endTrial(owner, true, now);
   }
 
   finished(end: AttemptResult, broken?: BrokenAnswer): void {

@@ -2,7 +2,7 @@ import type { AttemptResult, BrokenAnswer } from '../../core/routing/outcome';
 import type { ShedReason } from '../../core/routing/outcome';
 import { isUnavailable } from '../../core/routing/retry';
 import type { DispatchContext, JobProgress } from './outcomes';
-import { recordEnd, describeResult } from './outcomes';
+import { describeResult, endTrial, recordEnd } from './outcomes';
 import type { ArmState, DispatchState } from './arm-state';
 import type { QueuedRequest } from './queue';
 import { onAbort } from './queue';
@@ -103,6 +103,8 @@ export class ActiveBatchMember implements BatchMember, AttemptCallbacks {
     if (!this.end()) return;
     const { owner, arm } = this;
     owner.endpoint = { replica };
+    // More than one try: the first of the batch call failed.
+    if (tries > 1) endTrial(owner, true, owner.context.clock.now());
     owner.tries += tries;
     owner.queuedMs = sentAt - owner.startedAt;
     const remainingMs = Math.max(0, owner.deadline - owner.context.clock.now());

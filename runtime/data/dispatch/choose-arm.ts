@@ -32,7 +32,11 @@ export function chooseArmFor(
   if (job.arm !== undefined) return listedArm(model, job.arm);
   const planned = job.planned && listedArm(model, job.planned.arm);
   if (planned !== undefined) return planned;
-  const { choice, credits } = chooseArm(model.route, job.cohortKey, model.credits);
+  const { rollout } = model.route;
+  const isDrawn = rollout?.unit === 'request' && rollout.hundredths > 0;
+  // Evidence by request needs an arm that is drawn for each of them.
+  const key = isDrawn ? String(context.random()) : job.cohortKey;
+  const { choice, credits } = chooseArm(model.route, key, model.credits);
   model.credits = credits;
   const chosen = listedArm(model, choice.arm);
   const [first] = model.route.shares;

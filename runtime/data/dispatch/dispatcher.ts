@@ -38,7 +38,13 @@ export function createDispatcher(options: DispatcherOptions): DispatcherParts {
   };
   return {
     dispatcher: new TableDispatcher(context),
-    load: loadOf(context.states, options.table, options.clock.now, () => context.active),
+    load: loadOf(
+      context.states,
+      options.table,
+      options.clock.now,
+      options.random,
+      () => context.active,
+    ),
     onTableSwap: () => sync(context),
   };
 }

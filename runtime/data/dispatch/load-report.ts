@@ -4,6 +4,8 @@ import { windowStats } from '../../core/routing/window';
 import { capacityOf, costOf } from './endpoints';
 import type { ArmState, EndpointState, DispatchStates } from './arm-state';
 import { UNKNOWN_COST_MS } from '../../core/routing/balance';
+import type { QueuedRequest } from './queue';
+import { rolloutCounts } from './rollout-counters';
 
 function endpointStats<W>(arm: ArmState<W>, endpoint: EndpointState, now: number): ReplicaStats {
   const { replica, inFlight, ejection } = endpoint;
@@ -66,10 +68,11 @@ function idleArmStats(model: string, arm: ArmRoute): ArmStats {
 }
 
 /** Load of the data plane: copies, made on request. */
-export function loadOf<W>(
-  states: DispatchStates<W>,
+export function loadOf(
+  states: DispatchStates<QueuedRequest>,
   table: TableHolder,
   now: () => number,
+  random: () => number,
   active: () => number,
 ): Load {
   const arm: Load['arm'] = (model, name) => {
@@ -89,5 +92,7 @@ export function loadOf<W>(
     );
     return [...known, ...quiet];
   };
-  return { arms, arm, active };
+  const rollouts: Load['rollouts'] = () =>
+    [...states.values()].flatMap((model) => rolloutCounts(model, now(), random) ?? []);
+  return { arms, arm, rollouts, active };
 }

@@ -11,6 +11,7 @@ import { isInconclusive } from '../../core/routing/outcome';
 import type { ModelRoute, RoutingTable, TableHolder } from '../../core/routing/table';
 import type { Tuning } from '../../core/routing/tuning';
 import { addToWindow } from '../../core/routing/window';
+import type { Trial } from '../../core/release/trials';
 import type { ArmState, EndpointState, DispatchStates } from './arm-state';
 import type { AvoidedReplica } from './endpoints';
 import type { Suspects } from './suspects';
@@ -59,6 +60,10 @@ export interface JobProgress {
   queuedMs: number;
   firstByteMs: number | undefined;
   failure: string | undefined;
+  /** Its trial in a rollout, until it is known how it ended. */
+  trial: Trial | undefined;
+  /** Was the first byte of the first attempt slow? Undefined: not judged. */
+  isSlow: boolean | undefined;
 }
 
 const isReplaced = (result: AttemptResult): boolean =>
@@ -122,6 +127,36 @@ export function describeResult(result: AttemptResult): string {
 
 const stableOf = (route: ModelRoute) => route.arms.get(route.shares[0]?.arm ?? '');
 
+const TIMED_OUT = 504;
+
+/** The caller's own timeout was shorter than the model's: it says nothing about the model. */
+const isOwnTimeout = ({ timeoutMs, model }: Job, status: number): boolean =>
+  status === TIMED_OUT && timeoutMs < model.inference.timeoutSeconds * 1000;
+
+/** Counts a request in its rollout, once. */
+export function endTrial(progress: JobProgress, failed: boolean, now: number): void {
+  const { trial, isSlow: slow } = progress;
+  progress.trial = undefined;
+  trial?.end({ failed, slow }, now);
+}
+
+/** Did the first attempt fail? A rollout counts it before a retry hides it. */
+export function failedAtFirst({ job }: JobProgress, result: AttemptResult): boolean {
+  switch (result.kind) {
+    case 'answered':
+      return result.status >= 500;
+    case 'timeout':
+      return !isOwnTimeout(job, TIMED_OUT);
+    case 'aborted':
+    case 'rejected':
+      return false;
+    case 'unreached':
+    case 'reset':
+    case 'protocol':
+      return true;
+  }
+}
+
 interface OutcomeDetails {
   readonly inconclusive?: boolean;
   readonly shed?: ShedReason;
@@ -140,6 +175,11 @@ function reportOutcome(
   const { job, arm, failure, spilled, tries, startedAt } = progress;
   const durationMs = now - startedAt;
   if (job.isBatchCall === true) return;
+  if (progress.trial !== undefined) {
+    const own = tries > 0 && !inconclusive && shed === undefined;
+    const failed = own && !isOwnTimeout(job, status) && (status >= 500 || failure !== undefined);
+    endTrial(progress, failed, now);
+  }
   context.active -= 1;
   if (isNone) return;
   if (arm !== undefined && tries > 0 && !inconclusive && shed === undefined) {

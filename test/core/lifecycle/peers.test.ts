@@ -8,6 +8,7 @@ import {
   loadOf,
   armUsageOf,
   armUsagesOf,
+  NO_ROLLOUTS,
 } from '../../../runtime/core/lifecycle/peers';
 import { buildTable } from '../../../runtime/core/routing/build-table';
 import { statsOf } from '../../metrics/support';
@@ -17,6 +18,7 @@ const load = (router: string, arm: Partial<ArmLoad> | undefined, at = AT): Route
   router,
   at,
   startedAt: at - 500_000,
+  ...NO_ROLLOUTS,
   arms: byKey(
     arm === undefined
       ? []
