@@ -69,13 +69,12 @@ function ownLoadOf(
 }
 
 export function createControl(options: ControlOptions): Control {
-  const { cluster, table, clock, routers = ALONE, onTableSwap } = options;
+  const { clock, routers = ALONE, onTableSwap } = options;
   let shuttingDown = false;
   const startedAt = clock.now();
   const decisions = createRolloutDecisions();
   const routingView = createRoutingView({
-    cluster,
-    table,
+    ...options,
     routers,
     now: clock.now,
     decided: decisions.shownIn,

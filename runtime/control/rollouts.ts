@@ -160,7 +160,7 @@ class LedRollouts {
   }
 }
 
-/** What is new for the record: a start, a step or an end; counts alone are no change. */
+/** Why the record gets a line: for a start, a step or an end, but not for counts alone. */
 function decisionIn({ state, stored, storedAt }: Watched): string | undefined {
   if (storedAt === 0) return `the rollout of ${state.candidate} begins`;
   if (stored.phase === state.phase && stored.step === state.step) return undefined;

@@ -21,7 +21,11 @@ export interface RowEvidence {
   readonly trials: ByArm;
   /** Failed ones among them, by the arm that was drawn. */
   readonly failed: ByArm;
-  /** Failures within two seconds of the start, of trials that are as old as that. */
+  /**
+   * Failures within two seconds of the start, of trials that are as old as that; of stable also
+   * those that had not ended by then. If the candidate fails no more than stable in the end, it does
+   * so here, too.
+   */
   readonly early: { readonly trials: ByArm; readonly failed: ByArm };
   readonly slow: { readonly trials: ByArm; readonly harmed: ByArm };
   /** Drawn at first sight, whether closed or not. */

@@ -103,7 +103,9 @@ class OpenTrial {
   failed = 0;
   judged = 0;
   slow = 0;
+  /** Of the first request: failed within two seconds; not ended yet. */
   failedEarly = false;
+  isFirstOpen = true;
 
   constructor(
     readonly key: string,
@@ -130,7 +132,9 @@ class CountedRequest implements Trial {
     if (failed) trial.failed += 1;
     if (slow !== undefined) trial.judged += 1;
     if (slow === true) trial.slow += 1;
-    if (failed && this.isFirst && now - trial.startedAt <= EARLY_MS) trial.failedEarly = true;
+    if (!this.isFirst) return;
+    trial.isFirstOpen = false;
+    trial.failedEarly = failed && now - trial.startedAt <= EARLY_MS;
   }
 }
 
@@ -261,10 +265,11 @@ class RolloutTrials implements Trials {
   private countEarly(second: Second): void {
     second.isEarlyCounted = true;
     if (this.isFull()) return;
-    for (const { arm, hundredths, failedEarly } of second.trials) {
+    for (const { arm, hundredths, failedEarly, isFirstOpen } of second.trials) {
       const { early } = this.rowOf(hundredths);
       early.trials[arm] += 1;
-      if (failedEarly) early.failed[arm] += 1;
+      // What stable has not ended yet may fail: an arm that fails late must not look better here.
+      if (failedEarly || (arm === 'stable' && isFirstOpen)) early.failed[arm] += 1;
     }
   }
 
