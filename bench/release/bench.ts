@@ -1,7 +1,8 @@
 // Rollouts in virtual time: false aborts of harmless candidates, beside a threshold rule and a
 // pooled test, and how long it takes to abort a harmful one.
 //   npx tsx bench/release/bench.ts [hours per scenario, default 50]
-import { HARMLESS, harmful, simulate } from './simulate';
+import { HARMLESS, harmful } from './scenarios';
+import { simulate } from './simulate';
 
 const HOUR = 3600;
 const hours = Number(process.argv[2] ?? 50);

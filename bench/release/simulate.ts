@@ -8,33 +8,9 @@ import type { Trial, Trials } from '../../runtime/core/release/trials';
 import { createTrials } from '../../runtime/core/release/trials';
 import type { Verdict } from '../../runtime/core/release/verdict';
 import { decideRollout } from '../../runtime/core/release/verdict';
+import type { ArmName, Scenario } from './scenarios';
 
 /** Rollouts in virtual time: the real trials and verdicts, and callers that a seed makes up. */
-
-type ArmName = keyof ByArm;
-
-export interface Scenario {
-  readonly name: string;
-  /** New callers per second. */
-  readonly perSecond: number;
-  readonly unit?: Rollout['unit'];
-  /** Requests of one caller; a heavy one has many. Default: one. */
-  readonly requestsOf?: (caller: number) => number;
-  /** These callers only, again and again, each with a health of its own. */
-  readonly fixedCallers?: number;
-  /** Probability that a request is harmed. */
-  readonly harm: (arm: ArmName, second: number, caller: number) => number;
-  /** Seconds until a harmed request ends. */
-  readonly lateness?: (arm: ArmName) => number;
-  /** The candidate's share in hundredths of a percent. */
-  readonly share: (second: number) => number;
-  /** Parts of the callers that routers get. Default: one router. */
-  readonly routers?: readonly number[];
-  /** Every so many seconds a router starts again, and a new leader reads what is stored. */
-  readonly killEvery?: number;
-  /** The last router is not heard in this time. */
-  readonly silent?: readonly [from: number, to: number];
-}
 
 /** A caller that fails is the same one at every router. */
 const hashOf = (key: string): number => Number(key.slice(1));
@@ -124,7 +100,7 @@ export interface Outcome {
   /** When other rules would have aborted, seconds. */
   readonly threshold: number | undefined;
   readonly pooled: number | undefined;
-  readonly last: Verdict;
+  readonly last: Verdict | undefined;
   readonly rows: readonly RowEvidence[];
 }
 
@@ -171,177 +147,125 @@ function pooledEvidence(rows: readonly RowEvidence[]): number {
 
 const NEVER_ENDING = { steps: [0.01, 100], minSeconds: 604_800 } as const;
 
-/** One rollout of so many seconds; the leader looks every second. */
-export function simulate(
-  scenario: Scenario,
-  seconds: number,
-  seed: number,
-  lookEvery = 1,
-): Outcome {
-  const random = seeded(seed);
-  const { unit = 'caller', routers: parts = [1], lateness = () => 0 } = scenario;
-  const rollout = rolloutSchema.parse({ ...NEVER_ENDING, unit });
-  const routers = parts.map(() => new SimRouter(unit, random));
-  let stored: readonly RolloutCounts[] = [];
-  let heard: RolloutCounts[] = routers.map((router) => router.counts());
-  const rule = new ThresholdRule();
-  const found: { abort?: Outcome['abort']; threshold?: number; pooled?: number } = {};
-  let callers = 0;
-  let verdict: Verdict | undefined;
-  let rows: readonly RowEvidence[] = [];
-  const arms = new Map<number, number>();
+class Simulation {
+  private readonly random: () => number;
+  private readonly unit: Rollout['unit'];
+  private readonly parts: readonly number[];
+  private readonly rollout: Rollout;
+  private readonly routers: readonly SimRouter[];
+  private readonly rule = new ThresholdRule();
+  private readonly draws = new Map<number, number>();
+  /** What routers had counted before they started again. */
+  private stored: readonly RolloutCounts[] = [];
+  private heard: readonly RolloutCounts[];
+  private callers = 0;
+  private outcome: { -readonly [Key in keyof Outcome]?: Outcome[Key] } = {};
 
-  const callerOf = (): number =>
-    scenario.fixedCallers === undefined
-      ? (callers += 1)
-      : Math.floor(random() * scenario.fixedCallers);
-  const drawn = (caller: number): number => {
-    if (scenario.fixedCallers === undefined || unit === 'request') return random();
-    const known = arms.get(caller) ?? random();
-    arms.set(caller, known);
+  constructor(
+    private readonly scenario: Scenario,
+    seed: number,
+  ) {
+    this.random = seeded(seed);
+    this.unit = scenario.unit ?? 'caller';
+    this.parts = scenario.routers ?? [1];
+    this.rollout = rolloutSchema.parse({ ...NEVER_ENDING, unit: this.unit });
+    this.routers = this.parts.map(() => new SimRouter(this.unit, this.random));
+    this.heard = this.routers.map((router) => router.counts());
+  }
+
+  private newCaller(): number {
+    const { fixedCallers } = this.scenario;
+    if (fixedCallers !== undefined) return Math.floor(this.random() * fixedCallers);
+    return (this.callers += 1);
+  }
+
+  /** Where a caller stands between the arms; one that comes again stays there. */
+  private drawOf(caller: number): number {
+    if (this.scenario.fixedCallers === undefined || this.unit === 'request') return this.random();
+    const known = this.draws.get(caller) ?? this.random();
+    this.draws.set(caller, known);
     return known;
-  };
-  const routerOf = (): SimRouter => {
-    let left = random();
-    const index = parts.findIndex((part) => (left -= part) < 0);
-    return routers[index === -1 ? parts.length - 1 : index] as SimRouter;
-  };
+  }
 
-  for (let second = 1; second <= seconds; second += 1) {
-    const now = START_MS + second * 1000;
-    const hundredths = scenario.share(second);
-    for (let index = 0; index < scenario.perSecond; index += 1) {
-      const caller = callerOf();
-      const arm: ArmName = drawn(caller) * 10_000 < hundredths ? 'candidate' : 'stable';
-      const requests = scenario.requestsOf?.(caller) ?? 1;
-      for (let count = 0; count < requests; count += 1) {
-        const harmed = random() < scenario.harm(arm, second, caller);
-        if (arm === 'candidate') rule.add(harmed);
-        routerOf().request(`c${caller}`, arm, hundredths, now, harmed ? lateness(arm) : undefined);
+  private anyRouter(): SimRouter | undefined {
+    let left = this.random();
+    const index = this.parts.findIndex((part) => (left -= part) < 0);
+    return this.routers.at(index);
+  }
+
+  private requests(second: number, now: number): void {
+    const { perSecond, share, harm, requestsOf, lateness } = this.scenario;
+    const hundredths = share(second);
+    for (let index = 0; index < perSecond; index += 1) {
+      const caller = this.newCaller();
+      const arm: ArmName = this.drawOf(caller) * 10_000 < hundredths ? 'candidate' : 'stable';
+      for (let left = requestsOf?.(caller) ?? 1; left > 0; left -= 1) {
+        const isHarmed = this.random() < harm(arm, second, caller);
+        if (arm === 'candidate') this.rule.add(isHarmed);
+        const failedAfter = isHarmed ? (lateness?.(arm) ?? 0) : undefined;
+        this.anyRouter()?.request(`c${caller}`, arm, hundredths, now, failedAfter);
       }
     }
-    const end = now + 1000;
-    for (const router of routers) router.close(end);
-    if (rule.aborts(second)) found.threshold ??= second;
-    if (second % lookEvery !== 0) continue;
-    if (scenario.killEvery !== undefined && second % scenario.killEvery === 0) {
-      stored = [...stored, ...heard.slice(0, 1)];
-      routers[0]?.restart();
+  }
+
+  private isSilent(second: number): boolean {
+    const [from, to] = this.scenario.silent ?? [Infinity, Infinity];
+    return second >= from && second < to;
+  }
+
+  private hear(second: number): void {
+    const { killEvery } = this.scenario;
+    if (killEvery !== undefined && second % killEvery === 0) {
+      this.stored = [...this.stored, ...this.heard.slice(0, 1)];
+      this.routers[0]?.restart();
     }
-    const [from, to] = scenario.silent ?? [Infinity, Infinity];
-    const isSilent = second >= from && second < to;
-    heard = routers.map((router, index) =>
-      isSilent && index === routers.length - 1 ? (heard[index] as RolloutCounts) : router.counts(),
+    const silent = this.isSilent(second) ? this.routers.length - 1 : -1;
+    this.heard = this.routers.map((router, index) =>
+      index === silent ? (this.heard[index] ?? router.counts()) : router.counts(),
     );
-    const total = totalOf([...stored, ...heard]);
-    rows = total?.rows ?? [];
-    verdict = decideRollout({
-      rollout,
+  }
+
+  private look(second: number): void {
+    const { perSecond } = this.scenario;
+    const total = totalOf([...this.stored, ...this.heard]);
+    const rows = total?.rows ?? [];
+    const verdict = decideRollout({
+      rollout: this.rollout,
       step: 0,
       stepMs: second * 1000,
       rows,
       recent: { stable: NO_FAILURES, candidate: NO_FAILURES },
-      seenCallers: callers,
-      callersPerSecond: scenario.perSecond,
+      seenCallers: this.callers,
+      callersPerSecond: perSecond,
       candidate: { carriesPercent: 100 },
-      isComplete: !isSilent,
+      isComplete: !this.isSilent(second),
       isFull: total?.isFull === true,
       held: false,
     });
-    if (verdict.do === 'abort') found.abort ??= { second, verdict };
-    if (second % 10 === 0 && pooledEvidence(rows) >= 100) found.pooled ??= second;
+    Object.assign(this.outcome, { last: verdict, rows });
+    if (verdict.do === 'abort') this.outcome.abort ??= { second, verdict };
+    if (second % 10 === 0 && pooledEvidence(rows) >= 100) this.outcome.pooled ??= second;
   }
-  const { abort, threshold, pooled } = found;
-  return { abort, threshold, pooled, last: verdict as Verdict, rows };
+
+  run(seconds: number, lookEvery: number): Outcome {
+    for (let second = 1; second <= seconds; second += 1) {
+      const now = START_MS + second * 1000;
+      this.requests(second, now);
+      for (const router of this.routers) router.close(now + 1000);
+      if (this.rule.aborts(second)) this.outcome.threshold ??= second;
+      if (second % lookEvery !== 0) continue;
+      this.hear(second);
+      this.look(second);
+    }
+    const { abort, threshold, pooled, last, rows = [] } = this.outcome;
+    return { abort, threshold, pooled, last, rows };
+  }
 }
 
-const HOUR = 3600;
-const RAMP = [100, 500, 2500, 5000] as const;
-const ramp = (second: number): number =>
-  RAMP[Math.min(3, Math.floor((second / HOUR) * RAMP.length))] as number;
-/** Twenty minutes of 4 %, twenty minutes of 0.2 %. */
-const swing = (second: number): number => (Math.floor(second / 1200) % 2 === 0 ? 0.04 : 0.002);
-const five = (): number => 500;
-
-/** Candidates that equal stable: whatever aborts them is wrong. */
-export const HARMLESS: readonly Scenario[] = [
-  { name: 'constant 0.5 %', perSecond: 20, harm: () => 0.005, share: five },
-  { name: 'constant 2 %, ramp', perSecond: 20, harm: () => 0.02, share: ramp },
-  { name: 'swinging base rate, ramp', perSecond: 20, harm: (_, t) => swing(t), share: ramp },
-  { name: 'drift of both arms', perSecond: 20, harm: (_, t) => 0.05 * (t / HOUR), share: ramp },
-  {
-    name: 'drift of both arms, by request',
-    perSecond: 20,
-    unit: 'request',
-    harm: (_, t) => 0.05 * (t / HOUR),
-    share: ramp,
-  },
-  {
-    name: 'heavy callers',
-    perSecond: 5,
-    requestsOf: (caller) => (caller % 20 === 0 ? 60 : 1),
-    harm: (_arm, _t, caller) => (caller % 20 === 0 && caller % 3 === 0 ? 0.5 : 0.005),
-    share: five,
-  },
-  {
-    name: '200 callers of unequal health',
-    perSecond: 10,
-    fixedCallers: 200,
-    harm: (_arm, _t, caller) => (caller % 10 === 0 ? 0.4 : 0.005),
-    share: ramp,
-  },
-  {
-    name: 'stable fails 10 s later',
-    perSecond: 20,
-    harm: () => 0.02,
-    lateness: (arm) => (arm === 'stable' ? 10 : 0),
-    share: ramp,
-  },
-  {
-    name: 'candidate fails 10 s later',
-    perSecond: 20,
-    harm: () => 0.02,
-    lateness: (arm) => (arm === 'stable' ? 0 : 10),
-    share: ramp,
-  },
-  {
-    name: 'caps change the share',
-    perSecond: 20,
-    harm: (_, t) => swing(t),
-    share: (t) => 300 + 100 * (Math.floor(t / 30) % 9),
-  },
-  { name: 'by request', perSecond: 20, unit: 'request', harm: () => 0.01, share: ramp },
-  {
-    name: 'three routers, uneven',
-    perSecond: 20,
-    harm: (_, t) => swing(t),
-    share: ramp,
-    routers: [0.7, 0.2, 0.1],
-  },
-  {
-    name: 'leader killed every 5 min',
-    perSecond: 20,
-    harm: () => 0.02,
-    share: ramp,
-    routers: [0.6, 0.4],
-    killEvery: 300,
-  },
-  { name: 'a full set', perSecond: 40, harm: () => 0.1, share: five },
-  {
-    name: 'a router silent for a minute',
-    perSecond: 20,
-    harm: () => 0.02,
-    share: ramp,
-    routers: [0.5, 0.5],
-    silent: [1800, 1860],
-  },
-];
-
-/** A candidate that fails; stable fails 0.5 %. One trial per request, as in the table of the docs. */
-export const harmful = (perSecond: number, hundredths: number, rate: number): Scenario => ({
-  name: `${perSecond} per second at ${hundredths / 100} %, ${rate * 100} % fail`,
-  perSecond,
-  unit: 'request',
-  harm: (arm) => (arm === 'candidate' ? rate : 0.005),
-  share: () => hundredths,
-});
+/** One rollout of so many seconds; the leader looks every second. */
+export const simulate = (
+  scenario: Scenario,
+  seconds: number,
+  seed: number,
+  lookEvery = 1,
+): Outcome => new Simulation(scenario, seed).run(seconds, lookEvery);

@@ -100,16 +100,13 @@ export function createControl(options: ControlOptions): Control {
     shuttingDown: () => shuttingDown,
   };
   const sleeping = createIdleSleep(context);
-  const { tick } = createTicker(context, sleeping);
+  const ticker = createTicker(context, sleeping);
   return {
     app: createApp(context, CALLS, [...docsPages(context), metricsPage(context, 'read')]),
     opsApp: createOpsApp(context),
     start: routingView.start,
     stop: routingView.stop,
-    tick: () => {
-      context.logLevel.tick();
-      return tick();
-    },
+    tick: () => ticker.tick(),
     onHeld: sleeping.onHeld,
     externalMetrics: createExternalMetrics(context),
     whenSynced: routingView.whenSynced,

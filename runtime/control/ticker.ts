@@ -132,6 +132,7 @@ export function createTicker(context: ControlContext, { sleep, wake }: IdleSleep
   let running: Promise<void> | undefined;
 
   const once = async (): Promise<void> => {
+    context.logLevel.tick();
     tryObserve(context);
     followDecisions(context);
     const tasks = routers.isLeader() ? [wake, ...leaders] : [wake];

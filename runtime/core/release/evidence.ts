@@ -23,8 +23,7 @@ export interface RowEvidence {
   readonly failed: ByArm;
   /**
    * Failures within two seconds of the start, of trials that are as old as that; of stable also
-   * those that had not ended by then. If the candidate fails no more than stable in the end, it does
-   * so here, too.
+   * those that had not ended by then, which keeps the hypothesis of the gate.
    */
   readonly early: { readonly trials: ByArm; readonly failed: ByArm };
   readonly slow: { readonly trials: ByArm; readonly harmed: ByArm };

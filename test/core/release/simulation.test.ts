@@ -1,4 +1,5 @@
-import { HARMLESS, harmful, simulate } from '../../../bench/release/simulate';
+import { HARMLESS, harmful } from '../../../bench/release/scenarios';
+import { simulate } from '../../../bench/release/simulate';
 
 /** bench/release runs many hours of each; here one seed of each, with real trials and verdicts. */
 const HOUR = 3600;
