@@ -102,8 +102,8 @@ export const promoteInOneStep: PlanRule = {
 };
 
 /**
- * What an arm runs: its image, and where its artifact comes from. Files travel in ConfigMaps that are
- * named by their content; a definition in a manifest does not hold them.
+ * What an arm runs: its image, and where its artifact comes from. Files travel in ConfigMaps that
+ * are named by their content; a definition in a manifest does not hold them.
  */
 function contentOf(
   state: ModelState | undefined,
