@@ -3,6 +3,7 @@ import type { PlannedEnvironment, PlanSide } from '../../lib/plan/plan';
 import { planOf } from '../../lib/plan/plan';
 import { PLAN_RULES } from '../../lib/plan/rules';
 import type { ModelPlan, Plan } from '../../lib/plan/schema';
+import { objectsOf } from '../../lib/objects';
 import type { EnvironmentInput, ModelInput } from '../../lib/spec';
 import { parseEnvironment, parseModel, withFiles } from '../../lib/spec';
 import { onnxBytes, WEIGHTS } from '../support/onnxbytes';
@@ -48,6 +49,11 @@ const candidate = (changes: object): ModelInput => ({
   ...BEFORE,
   candidates: [{ ...CANDIDATE, ...changes }],
 });
+const rolling = (rollout: object): ModelInput => ({
+  ...BEFORE,
+  candidates: [{ version: '1.5.0', image: IMAGE, rollout }],
+});
+const ROLLING = rolling({});
 const deployment = (patch: Record<string, unknown>): ModelInput => ({
   ...BEFORE,
   overrides: { Deployment: patch },
@@ -144,6 +150,24 @@ const MUTATIONS: readonly Mutation[] = [
     before: SPLIT,
     after: { ...SPLIT, inference: { cohort: { claim: 'sub' } } },
     rules: ['cohort-key-changed'],
+  },
+  { name: 'a rollout', after: ROLLING, rules: [] },
+  {
+    name: 'a rollout whose candidate goes',
+    before: ROLLING,
+    after: BEFORE,
+    rules: ['cohorts-move-backwards'],
+  },
+  {
+    name: 'a rollout that begins with everyone',
+    after: rolling({ steps: [100] }),
+    rules: ['rollout-jumps'],
+  },
+  {
+    name: 'a rollout by less evidence',
+    before: ROLLING,
+    after: rolling({ minRequests: 10 }),
+    rules: ['rollout-loosened'],
   },
   { name: 'the end of a model', after: undefined, rules: ['model-deleted'] },
   {
@@ -418,6 +442,24 @@ test('a model with other inputs is named, with both signatures', () => {
   expect(risks[0]?.reason).toBe(
     '`stable` has another signature: inputs `x: float[N,2]` became `z: float[N,2]`',
   );
+});
+
+test('a file of a manifest, whose definition does not hold it, is the same file', () => {
+  const { environment, models } = onnx(onnxBytes());
+  const spec = models.get('iris')?.spec;
+  if (spec === undefined) throw new Error('the model has a definition');
+  const stored = parseModel({ ...spec.definition, scaling_config: { max_replicas: 3 } });
+  const manifest = { spec: stored, objects: objectsOf(spec, environment) };
+  const before = { environment, models: new Map([['iris', manifest]]), shared: [] };
+  const after = { environment, models, shared: [] };
+  const plan = planned({ name: 'default', before, after });
+  expect(plan.models).toEqual([]);
+  const risky = planned({
+    name: 'default',
+    before,
+    after: onnx(Buffer.concat([onnxBytes(), Buffer.from([0x12, 0x00])])),
+  });
+  expect(risky.models[0]?.risks.map(({ rule }) => rule)).toContain('version-reused');
 });
 
 test('other weights of the same signature keep the contract', () => {

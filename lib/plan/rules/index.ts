@@ -20,6 +20,7 @@ import {
 } from './contract';
 import { immutableField, namespaceMoved, waiverAdded, waiverEnds } from './definition';
 import type { PlanRule } from './rule';
+import { rolloutJumps, rolloutLoosened } from './release';
 import { imageNotPinned, kindChanged, registryWidened, sourceNotPinned } from './supply';
 import {
   cohortKeyChanged,
@@ -48,6 +49,8 @@ export const PLAN_RULES: readonly PlanRule[] = [
   registryWidened,
   securityWeakened,
   quotaAtMaximum,
+  rolloutJumps,
+  rolloutLoosened,
   capacityBelowShare,
   memoryLowered,
   readinessWeakened,

@@ -4,6 +4,7 @@ import { slugOf, STABLE } from '../../spec';
 import type { ModelState } from '../change';
 import { deploymentOf, listAt, podOf, valueAt } from '../change';
 import { cohortKeyOf, isSplit, saltOf } from '../traffic';
+import { abandonedRollouts } from './release';
 import type { PlanRule } from './rule';
 import { listed, percentText, quoted } from './rule';
 
@@ -11,16 +12,18 @@ export const cohortsMoveBackwards: PlanRule = {
   id: 'cohorts-move-backwards',
   severity: 'high',
   when: 'callers of a candidate get another version again, because its share falls, it goes, or candidates change places',
-  check: ({ traffic }) => {
+  check: (change) => {
+    const { traffic } = change;
     const back = (traffic?.moves ?? []).filter(
       ({ from, to }) => from.arm !== STABLE && from.version !== to.version,
     );
     if (traffic === undefined || traffic.reshuffled) return [];
-    return back.map(({ percent, from, to }) => ({
+    const moved = back.map(({ percent, from, to }) => ({
       path: 'candidates',
       reason: `${percentText(percent)} of the callers get ${quoted(to.version)} (${quoted(to.arm)}) again after ${quoted(from.version)} (${quoted(from.arm)})`,
       fix: 'keep or raise the share; a candidate that failed is ended this way, and its callers notice it',
     }));
+    return [...moved, ...abandonedRollouts(change)];
   },
 };
 
