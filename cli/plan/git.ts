@@ -65,6 +65,25 @@ function linkPackages(top: string, project: string, tree: string): void {
   }
 }
 
+const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
+
+/** A folder that is gone when the work has ended, also by a signal. */
+async function withTemporaryFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'ai-model-plan-')));
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  const end = (signal: keyof typeof SIGNALS): void => {
+    remove();
+    process.exit(SIGNALS[signal]);
+  };
+  process.once('SIGINT', end).once('SIGTERM', end);
+  try {
+    return await work(folder);
+  } finally {
+    process.off('SIGINT', end).off('SIGTERM', end);
+    remove();
+  }
+}
+
 /** A revision on the disk, for as long as it is worked with. */
 export interface Revision {
   /** The folder that stands for the working folder. */
@@ -87,8 +106,7 @@ export async function withRevision<T>(
   const outside = `--base ${ref}: ${cwd} is not in a repository of git; run it in one, or name a folder`;
   const top = realpathSync(git(place, outside, 'rev-parse', '--show-toplevel'));
   const commit = commitOf(place, ref);
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'ai-model-plan-')));
-  try {
+  return withTemporaryFolder((folder) => {
     const tree = join(folder, 'tree');
     const index = { cwd: top, env: { ...env, GIT_INDEX_FILE: join(folder, 'index') } };
     const unread = `--base: the files of ${ref} cannot be read`;
@@ -97,8 +115,6 @@ export async function withRevision<T>(
     const project = realpathSync(cwd);
     linkPackages(top, project, tree);
     const label = `${ref} (${commit.slice(0, SHORT_COMMIT)})`;
-    return await work({ folder: join(tree, relative(top, project)), label });
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+    return work({ folder: join(tree, relative(top, project)), label });
+  });
 }
