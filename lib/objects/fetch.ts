@@ -1,5 +1,6 @@
 import type { k8s } from 'cdk8s-plus-28';
 import type { Environment, Source } from '../spec';
+import { FETCH_REQUESTS } from '../spec';
 import { runtimeImage } from './image';
 import type { Plain } from './kube';
 import type { Layout } from './layout';
@@ -20,8 +21,6 @@ export interface Fetch {
 
 const CA_VOLUME = 'artifact-ca';
 const CA_FOLDER = '/etc/ai-model-service/ca';
-/** Downloads stream to disk: little memory, and a share of one core for digest and unpacking. */
-const REQUESTS = { cpu: '100m', memory: '256Mi' };
 
 function fetchArgs(
   { source, layout, waitSeconds }: Fetch,
@@ -60,8 +59,8 @@ export function fetchContainer(
       envFrom: [{ secretRef: { name: source.credentials.secret } }],
     }),
     resources: {
-      requests: { ...REQUESTS, 'ephemeral-storage': '256Mi' },
-      limits: { memory: REQUESTS.memory },
+      requests: { ...FETCH_REQUESTS, 'ephemeral-storage': '256Mi' },
+      limits: { memory: FETCH_REQUESTS.memory },
     },
     ...containerSecurity(environment, RUNTIME_IDENTITY),
     terminationMessagePolicy: 'FallbackToLogsOnError',

@@ -5,6 +5,7 @@ import type { Fault } from './error';
 import { artifactHostSchema } from './hosts';
 import type { EnvironmentInput } from './environmentinput';
 import type { ModelSpec } from './parse';
+import { budgetSchema, pricesSchema } from './prices';
 import { cpuSchema, memorySchema } from './quantity';
 import {
   DEFAULT_GPU_RESOURCE,
@@ -194,18 +195,8 @@ export const environmentSchema = z.strictObject({
     })
     .prefault({})
     .describe('Quota of the namespace.'),
-  prices: z
-    .strictObject({
-      currency: z.string().length(3).default('USD').describe('Three letters, such as CNY.'),
-      cpuHour: z.number().min(0).optional().describe('Price of one core.'),
-      memoryGiBHour: z.number().min(0).optional().describe('Price of one GiB of memory.'),
-      gpuHour: z
-        .record(z.string(), z.number().min(0))
-        .default({})
-        .describe('GPU product or resource → price.'),
-    })
-    .prefault({})
-    .describe('Prices per hour, for plans.'),
+  prices: pricesSchema,
+  budget: budgetSchema.optional(),
 });
 
 export type Environment = z.output<typeof environmentSchema>;

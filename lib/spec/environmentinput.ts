@@ -83,14 +83,33 @@ interface QuotaInput {
 }
 
 interface PricesInput {
+  /** File with prices, from the folder of the environments; fields beside it win. */
+  file?: string | undefined;
+  /** Where the prices come from. */
+  source?: string | undefined;
+  /** The day the prices were read, as YYYY-MM-DD. */
+  date?: string | undefined;
   /** Three letters, such as CNY. */
   currency?: string | undefined;
   /** Price of one core. */
   cpuHour?: number | undefined;
   /** Price of one GiB of memory. */
   memoryGiBHour?: number | undefined;
-  /** GPU product or resource → price. */
+  /** GPU product or resource → price of one GPU. */
   gpuHour?: Record<string, number> | undefined;
+  /** Price of one GiB of a PersistentVolumeClaim, for classes without their own. */
+  storageGiBHour?: number | undefined;
+  /** StorageClass → price of one GiB. */
+  storageClasses?: Record<string, number> | undefined;
+  /** Price of preemptible nodes as a part of the full price, e.g. 0.3. */
+  spotFactor?: number | undefined;
+}
+
+interface BudgetInput {
+  /** All models together, per month of 730 hours. */
+  monthly?: number | undefined;
+  /** Each model, per month of 730 hours. */
+  perModel?: number | undefined;
 }
 
 /** An environment as it is written. */
@@ -127,4 +146,6 @@ export interface EnvironmentInput {
   quota?: QuotaInput | undefined;
   /** Prices per hour, for plans. */
   prices?: PricesInput | undefined;
+  /** What models may cost, in the currency of `prices`. */
+  budget?: BudgetInput | undefined;
 }

@@ -1,5 +1,6 @@
 import { armPath } from './arms';
 import { unknownArtifact } from './artifactrules';
+import { budgetExceeded, budgetMaximum, budgetUnknown } from './budgetrules';
 import {
   cpuQuota,
   gpuQuota,
@@ -188,6 +189,9 @@ export const FINDING_RULES: readonly FindingRule[] = [
   gpuQuota,
   cpuQuota,
   memoryQuota,
+  budgetExceeded,
+  budgetMaximum,
+  budgetUnknown,
   updateReplaces,
   singleReplica,
   promoteInOneStep,

@@ -1,7 +1,9 @@
 export * from './arms';
 export * from './candidates';
 export * from './rollout';
+export { budgetFindings } from './budgetrules';
 export * from './check';
+export * from './cost';
 export * from './drain';
 export * from './environment';
 export * from './environmentinput';
@@ -17,6 +19,7 @@ export * from './names';
 export { onnxArguments } from './onnxflags';
 export * from './parse';
 export { pathParts } from './path';
+export * from './prices';
 export * from './quantity';
 export * from './resources';
 export * from './scaling';

@@ -7,6 +7,7 @@ import type { ModelInput } from './modelinput';
 import { modelSchema } from './model';
 import { pathText } from './path';
 import { plainFault } from './plain';
+import { priceFileSchema, pricesSchema } from './prices';
 import { DEFAULT_GPU_RESOURCE, resourcesSchema } from './resources';
 import { child, kindOf, optionFor, schemaFor, unwrap } from './walk';
 import { entryOf, isObject, setEntry } from './entry';
@@ -22,10 +23,14 @@ const ARM_NAMES = {
   scaling: 'scaling_config',
   env: 'environment_variables',
 };
+/** A unit is one word. */
+const PRICE_NAMES = { memoryGiBHour: 'memory_gib_hour', storageGiBHour: 'storage_gib_hour' };
 const HISTORIC = new Map<z.core.$ZodType, Readonly<Record<string, string>>>([
   [modelSchema, { ...ARM_NAMES, id: 'model_id', type: 'model_type', health: 'health_check' }],
   [unwrap(candidateSchema), ARM_NAMES],
   [unwrap(healthSchema), { initialDelaySeconds: 'initial_delay', periodSeconds: 'period' }],
+  [unwrap(pricesSchema), PRICE_NAMES],
+  [priceFileSchema, PRICE_NAMES],
 ]);
 
 const snake = (name: string): string =>
@@ -156,6 +161,10 @@ function renamer(nameOf: (owner: z.ZodObject, key: string) => string, faults: Fa
 function fieldName(owner: z.ZodObject, key: string): string {
   if (Object.hasOwn(owner.shape, key)) return key;
   if (owner === unwrap(resourcesSchema) && key === DEFAULT_GPU_RESOURCE) return 'gpu';
+  // Files from before the unit was one word.
+  if (key === 'memory_gi_b_hour' && Object.hasOwn(owner.shape, 'memoryGiBHour')) {
+    return 'memoryGiBHour';
+  }
   return Object.keys(owner.shape).find((name) => wireName(owner, name) === key) ?? key;
 }
 

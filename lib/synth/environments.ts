@@ -11,6 +11,8 @@ import {
 } from '../spec';
 import { fileFault, throwAll } from './errors';
 import { loadValue } from './load';
+import { withPriceFile } from './pricefile';
+import type { Located } from './text';
 import { withLines } from './text';
 import { entryOf, isObject } from '../spec/entry';
 
@@ -50,18 +52,31 @@ export async function loadEnvironments(
   refuseByName(located.value, file);
   const values = inFolders ? (located.value as readonly unknown[]) : [located.value];
   const errors: DefinitionError[] = [];
-  const all = values.flatMap((value, index) => {
+  const all: Environment[] = [];
+  for (const [index, value] of values.entries()) {
     try {
-      return [parsed(value, form, file)];
+      all.push(parsed(await withPriceFile(value, folder, form), form, file));
     } catch (error) {
       if (!(error instanceof DefinitionError)) throw error;
-      const found = inFolders ? underIndex(error, index, file) : error;
-      errors.push(form === 'wire' ? withLines(found, file, located) : found);
-      return [];
+      errors.push(inPlace(error, { index: inFolders ? index : undefined, file, form, located }));
     }
-  });
+  }
   throwAll(errors.length > 0 ? errors : repeated(all, file));
   return { all, inFolders };
+}
+
+interface Place {
+  readonly index: number | undefined;
+  readonly file: string;
+  readonly form: Form;
+  readonly located: Located;
+}
+
+/** The faults of an environment with their index and lines; those of its price file have theirs. */
+function inPlace(error: DefinitionError, { index, file, form, located }: Place): DefinitionError {
+  if (error.file !== undefined && error.file !== file) return error;
+  const found = index === undefined ? error : underIndex(error, index, file);
+  return form === 'wire' ? withLines(found, file, located) : found;
 }
 
 /** Where models run, and whether each has a folder of its own below `dist/`. */

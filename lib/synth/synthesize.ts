@@ -1,5 +1,5 @@
 import type { Environment, Finding, Form, ModelSpec } from '../spec';
-import { DefinitionError, findingInForm, findingsOf } from '../spec';
+import { budgetFindings, DefinitionError, findingInForm, findingsOf } from '../spec';
 import { NAMESPACE_FILE, namespaceOf, objectsOf } from '../objects';
 import type { Environments } from './environments';
 import { FindingsError, throwAll } from './errors';
@@ -53,11 +53,13 @@ function checkFindings(
   folder: string,
   { today, previous, strict = false }: SynthesisOptions,
 ): readonly Finding[] {
-  const findings = given.flatMap(({ spec, form = 'fields' }) => {
+  const own = given.flatMap(({ spec, form = 'fields' }) => {
     const before = previous?.(`${folder}${manifestName(spec)}`);
     const found = findingsOf(spec, { environment, today, previous: before });
     return found.map((one) => findingInForm(one, form));
   });
+  const specs = given.map(({ spec }) => spec);
+  const findings = [...own, ...budgetFindings(specs, environment)];
   const wrong = findings.filter(({ severity }) => strict || severity === 'error');
   const fileOf = (model: string): string | undefined =>
     given.find(({ spec }) => spec.id === model)?.file;

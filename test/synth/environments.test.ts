@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadEnvironments } from '../../lib/synth';
@@ -51,4 +51,32 @@ test.each([
 test('YAML gives the same errors', async () => {
   const text = 'staging:\n  namespace: a\n';
   await expect(load(text, 'environments.yaml')).rejects.toThrow(/with the environments staging/);
+});
+
+const PRICES = 'source: a contract\ndate: 2026-05-01\ncurrency: EUR\nmemory_gib_hour: 0.004\n';
+
+test('a file of prices lies under the prices beside it, key by key', async () => {
+  mkdirSync(join(folder, 'prices'));
+  const gpus = 'gpu_hour: { a: 1, b: 2 }\n';
+  writeFileSync(join(folder, 'prices', 'x.yaml'), `${PRICES}${gpus}`);
+  const prices = "{ file: 'prices/x.yaml', cpuHour: 0.03, gpuHour: { b: 3 } }";
+  const { all } = await load(`export default { prices: ${prices} };`);
+  expect(all[0]?.prices).toEqual({
+    source: 'a contract',
+    date: '2026-05-01',
+    currency: 'EUR',
+    cpuHour: 0.03,
+    memoryGiBHour: 0.004,
+    gpuHour: { a: 1, b: 3 },
+  });
+});
+
+test.each([
+  ['a file that is absent', 'y.yaml', /prices\.file: got "y.yaml", must be an existing file/],
+  ['a file outside', '../x.yaml', /prices\.file: got "\.\.\/x.yaml", must be an existing file/],
+  ['a file without source and date', 'x.yaml', /x\.yaml.*source.*\n.*x\.yaml.*date/],
+])('%s is refused', async (_, file, message) => {
+  writeFileSync(join(folder, 'x.yaml'), 'currency: USD\ncpu_hour: 0.03\n');
+  const text = `prices:\n  file: ${file}\n`;
+  await expect(load(text, 'environments.yaml')).rejects.toThrow(message);
 });
