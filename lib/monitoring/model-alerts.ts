@@ -115,6 +115,15 @@ function promotionStuck({ spec, series }: WatchedModel): readonly AlertInstance[
   return [{ expr: `${age} > ${PROMOTION_STUCK_SECONDS}`, summary }];
 }
 
+/** Paused is the one end of a rollout at which a person decides. */
+function rolloutPaused({ spec, series }: WatchedModel): readonly AlertInstance[] {
+  const [, ...others] = spec.arms;
+  if (!others.some(({ role }) => role.kind !== 'shadow')) return [];
+  const paused = `max by (arm) (ai_model_rollout_verdict{${series},verdict="pause"})`;
+  const summary = `${spec.name}: the rollout of {{ $labels.arm }} is paused and waits for a decision`;
+  return [{ expr: `${paused} == 1`, summary }];
+}
+
 /** One rule for each arm that an autoscaler scales. */
 function atMaximum({ spec, series }: WatchedModel): readonly AlertInstance[] {
   return spec.arms
@@ -239,6 +248,22 @@ export const MODEL_ALERTS: readonly AlertRow<WatchedModel>[] = [
       'If capacity is missing, raise the scaling of the arm, or quota and nodes.',
       'If the new version does not start, call `POST …/abort`: the traffic returns to stable.',
       'If the model was stopped, scale it up.',
+    ],
+  },
+  {
+    alert: 'AiModelRolloutPaused',
+    severity: 'warning',
+    for: '2m',
+    instances: rolloutPaused,
+    meaning:
+      'Half of the requests of a candidate failed within a minute while stable was well. The candidate gets no traffic; the evidence was too little for an abort, so a person decides. Stable answers all requests.',
+    diagnosis: [
+      'Read `verdict.reason` in `GET /api/v1/models/{id}/rollout`, and `lastFailure` of the arm in `/health/detailed`.',
+      'Was it the candidate (its version, its configuration) or something around it (a node, a dependency) that also ends?',
+    ],
+    mitigation: [
+      'If the candidate is at fault, `POST …/rollout/abort`, and remove it or give it another version.',
+      'If it was not, `POST …/rollout/resume`: the rollout goes on at its step with the evidence it has.',
     ],
   },
   {

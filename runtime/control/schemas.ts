@@ -251,7 +251,7 @@ export const statusSchema = z
     }),
     conditions: z.array(
       z.strictObject({
-        type: z.enum(['Available', 'Progressing', 'Promoting', 'Overridden']),
+        type: z.enum(['Available', 'Progressing', 'Promoting', 'Rollout', 'Overridden']),
         status: z.enum(['True', 'False']),
         reason: z.string(),
         message: z.string(),
@@ -336,7 +336,9 @@ export const explainSchema = z
     key: z.string(),
     arm: z.string(),
     version: versionSchema,
-    reason: z.enum(['only_arm', 'cohort', 'in_turn']),
+    reason: z
+      .enum(['only_arm', 'cohort', 'in_turn', 'drawn'])
+      .describe('drawn: anew for each request of a rollout; `arm` is the likeliest.'),
     position: z.number().optional().describe('Position of the key among all callers, 0 to 1.'),
     interval: z.tuple([z.number(), z.number()]).optional().describe('Positions the arm gets.'),
     shares: z.record(z.string(), percent),

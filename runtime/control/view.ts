@@ -6,6 +6,8 @@ import { offersCall } from '../core/routing/capabilities';
 import type { ArmStats } from '../core/routing/load';
 import type { StatusSummary } from '../core/lifecycle/status';
 import { statusOf } from '../core/lifecycle/status';
+import { rolloutStateOf } from '../core/release/rollout';
+import { isResting } from '../core/release/rollout-step';
 import { usageOf } from '../metrics';
 import type { BrokenFile } from './ports';
 import type { HEALTHS } from './schemas';
@@ -96,6 +98,15 @@ interface Condition {
 
 const RESTING: ReadonlySet<string> = new Set(['running', 'stopped', 'failed']);
 
+/** `True` while steps are taken. */
+function rolloutCondition(record: ModelRecord): readonly Condition[] {
+  const state = rolloutStateOf(record);
+  if (state === undefined) return [];
+  const { phase, candidate, verdict } = state;
+  const message = `${candidate}: ${verdict?.reason ?? 'it has just begun'}`;
+  return [{ type: 'Rollout', status: isResting(state) ? 'False' : 'True', reason: phase, message }];
+}
+
 function conditionsOf(record: ModelRecord, { status, serving, why }: StatusSummary): Condition[] {
   const state = overridesOf(record);
   const progressing = !RESTING.has(status);
@@ -123,6 +134,7 @@ function conditionsOf(record: ModelRecord, { status, serving, why }: StatusSumma
             message: `${promote.candidate} becomes stable`,
           },
         ]),
+    ...rolloutCondition(record),
     ...(shares === undefined || promote !== undefined
       ? []
       : [

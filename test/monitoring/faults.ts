@@ -74,6 +74,7 @@ const JWKS = 'ai_model_auth_jwks_fetches_total';
 const CERTIFICATE = 'ai_model_tls_certificate_not_after_seconds';
 const SHADOW = 'ai_model_shadow_requests_total';
 const PROMOTION = 'ai_model_promotion_step_seconds';
+const VERDICT = 'ai_model_rollout_verdict';
 const REPLICAS = 'ai_model_replicas';
 const ok = { version: '1.0.0', status: '200' };
 const failed = { version: '1.0.0', status: '502' };
@@ -150,6 +151,7 @@ const ALL_ILL: Series = {
   [ofArm('ai_model_ejections_total', 'stable')]: growing(1),
   [ofArm(SHADOW, 'shadow', { result: 'disagree' })]: growing(60),
   [ofArm(PROMOTION, 'next', { phase: 'rolling' })]: growing(60),
+  [ofArm(VERDICT, 'next', { verdict: 'pause' })]: steady(1),
   [ofArm(REPLICAS, 'stable', { state: 'desired' })]: steady(3),
   [router('a', 'ai_model_service_leader')]: steady(0),
   [router('a', 'ai_model_service_peers')]: steady(0),
@@ -228,6 +230,14 @@ const MODEL_FAULTS: readonly AlertFault[] = [
     },
     fired('AiModelPromotionStuck', { arm: 'next', phase: 'rolling' }),
   ),
+  fault(
+    'a rollout is paused',
+    { [ofArm(VERDICT, 'next', { verdict: 'pause' })]: steady(1) },
+    fired('AiModelRolloutPaused', { arm: 'next' }),
+  ),
+  fault('a rollout holds its step', {
+    [ofArm(VERDICT, 'next', { verdict: 'hold' })]: steady(1),
+  }),
   fault('a promotion makes progress every 29 minutes', {
     [ofArm(PROMOTION, 'next', { phase: 'shifting' })]: steady(29 * 60),
   }),

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { mayUse } from '../../auth';
 import type { Revision } from '../../cluster/port';
 import { explainArm } from '../../core/routing/split';
+import type { ModelRoute } from '../../core/routing/table';
 import { statusOf } from '../../core/lifecycle/status';
 import { defineCall } from '../define-call';
 import { etagOf } from '../change';
@@ -113,6 +114,15 @@ function versionOf({ table }: ControlContext, id: string, arm: string): string {
   return table.current.models.get(id)?.arms.get(arm)?.version ?? '';
 }
 
+/** The evidence of its rollout counts requests: the arm of each is drawn, not that of its caller. */
+const isDrawn = ({ rollout }: ModelRoute): boolean =>
+  rollout?.unit === 'request' && rollout.hundredths > 0;
+
+function likeliest({ shares }: ModelRoute): { readonly reason: 'drawn'; readonly arm: string } {
+  const [largest] = [...shares].sort((one, other) => other.hundredths - one.hundredths);
+  return { reason: 'drawn', arm: largest?.arm ?? '' };
+}
+
 export const explain = defineCall<undefined, z.output<typeof explainQuery>>({
   method: 'get',
   path: '/api/v1/models/{id}/explain',
@@ -127,7 +137,7 @@ export const explain = defineCall<undefined, z.output<typeof explainQuery>>({
     context.routingView.findModel(id);
     const route = context.table.current.models.get(id);
     if (route === undefined) throw new Problem('MODEL_NOT_FOUND', `${id} has no routes yet`);
-    const choice = explainArm(route, key);
+    const choice = isDrawn(route) ? likeliest(route) : explainArm(route, key);
     const shares = route.shares.map(({ arm, hundredths }) => [arm, hundredths / 100] as const);
     return {
       status: 200,
