@@ -33,9 +33,14 @@ export function failOn(text: string, before: readonly Condition[] = []): readonl
 
 function reasonsOf(condition: Condition, plan: Plan): readonly string[] {
   if (condition.kind === 'cost') {
-    const { before, after } = plan.cost ?? { before: null, after: null };
-    const more = (after?.max ?? 0) - (before?.max ?? 0);
-    return more > condition.more ? [`cost rises by up to ${more} per month`] : [];
+    // A limit that cannot be checked must not pass unnoticed.
+    if (plan.costs.length === 0) return ['cost: no environment has prices'];
+    return plan.costs
+      .filter(({ before, after }) => after.max - before.max > condition.more)
+      .map(({ environment, before, after, currency }) => {
+        const more = (after.max - before.max).toFixed(2);
+        return `cost: up to ${more} ${currency} more per month in ${environment}`;
+      });
   }
   const worst = condition.kind === 'severity' ? SEVERITIES.indexOf(condition.severity) : -1;
   return plan.models.flatMap(({ model_id, risks }) =>

@@ -4,7 +4,7 @@ import type { Arm, Environment, ModelSpec } from '../spec';
 import { armObjectName, withDefaultGpus } from '../spec';
 import { entryOf, isObject } from '../spec/entry';
 import type { Capacity } from './capacity';
-import type { Traffic } from './schema';
+import type { PlanCost, Traffic } from './schema';
 
 /** A model as one side of a comparison knows it. */
 export type PlanModel =
@@ -49,6 +49,8 @@ export interface ModelChange {
   readonly before: ModelState | undefined;
   readonly after: ModelState | undefined;
   readonly traffic: Traffic | undefined;
+  /** What all models of the environment cost; undefined without prices. */
+  readonly total: PlanCost | undefined;
   /** What all models of the environment need. */
   readonly capacity: Capacity;
   /** Registries that any model was pulled from before; undefined when that is not known. */

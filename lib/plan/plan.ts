@@ -1,16 +1,18 @@
 import type { Finding, ModelSpec } from '../spec';
-import { definitionHash, findingsOf } from '../spec';
+import { budgetFindings, definitionHash, findingsOf } from '../spec';
 import { withRegistry } from '../spec/images';
 import type { Capacity } from './capacity';
 import { capacityOf } from './capacity';
 import type { ModelChange, PlanModel, PlanModels, PlanSide } from './change';
 import { stateOf } from './change';
+import { costChange, isSameCost, originOf } from './cost';
 import { objectChanges } from './differences';
 import { mergedModels } from './merge';
 import { restartsOf } from './restarts';
 import { risksOf } from './rules';
+import { modelCost } from './rules/cost';
 import { registryOf } from './rules/supply';
-import type { ModelPlan, ObjectChange, Plan } from './schema';
+import type { ModelPlan, ObjectChange, Plan, PlanCost } from './schema';
 import { trafficOf } from './traffic';
 
 export type { PlanModel, PlanModels, PlanSide } from './change';
@@ -74,16 +76,17 @@ function registriesOf(side: PlanSide | undefined): ReadonlySet<string> {
 /** What models of one environment are compared with. */
 interface Surroundings extends PlannedEnvironment {
   readonly capacity: Capacity;
+  readonly total: PlanCost | undefined;
   readonly registries: ReadonlySet<string>;
   readonly today: string | undefined;
 }
 
 function changeOf(id: string, around: Surroundings): ModelChange {
-  const { before, after, capacity, registries, today } = around;
+  const { before, after, capacity, total, registries, today } = around;
   const old = before && stateOf(before.models.get(id), before.environment);
   const next = after && stateOf(after.models.get(id), after.environment);
   const traffic = trafficOf(old?.spec, next?.spec);
-  return { id, before: old, after: next, traffic, capacity, registries, today };
+  return { id, before: old, after: next, traffic, total, capacity, registries, today };
 }
 
 const hashOf = (spec: ModelSpec | undefined) =>
@@ -102,6 +105,7 @@ function modelPlan(change: ModelChange, { name, before, after }: Surroundings): 
     namespace,
   );
   const [old, next] = [hashOf(change.before?.spec), hashOf(change.after?.spec)];
+  const cost = modelCost(change);
   return {
     model_id: change.id,
     environments: [name],
@@ -109,6 +113,7 @@ function modelPlan(change: ModelChange, { name, before, after }: Surroundings): 
     risks: risksOf(change),
     ...(change.traffic !== undefined && { traffic: change.traffic }),
     restarts: restartsOf(change),
+    ...(cost !== undefined && !isSameCost(cost) && { cost }),
     objects,
     hash: { ...(old !== undefined && { before: old }), ...(next !== undefined && { after: next }) },
   };
@@ -119,6 +124,7 @@ interface EnvironmentPlan {
   readonly shared: readonly ObjectChange[];
   readonly findings: readonly Finding[];
   readonly ids: ReadonlySet<string>;
+  readonly costs: Plan['costs'];
 }
 
 function findingsIn({ before, after }: ModelChange, today: string | undefined): readonly Finding[] {
@@ -129,10 +135,23 @@ function findingsIn({ before, after }: ModelChange, today: string | undefined): 
   );
 }
 
+function totalCostOf({ before, after }: PlannedEnvironment): PlanCost | undefined {
+  const side = (one: PlanSide | undefined) =>
+    one && { specs: specsOf(one), environment: one.environment };
+  return costChange(side(before), side(after), (after ?? before)?.environment.prices);
+}
+
+/** The budget of all models together. */
+function budgetErrors(side: PlanSide | undefined): readonly Finding[] {
+  const found = side === undefined ? [] : budgetFindings(specsOf(side), side.environment);
+  return found.filter(({ severity }) => severity === 'error');
+}
+
 function planIn(environment: PlannedEnvironment, today: string | undefined): EnvironmentPlan {
   const { before, after } = environment;
   const capacity = after === undefined ? {} : capacityOf(specsOf(after), after.environment);
-  const around = { ...environment, capacity, registries: registriesOf(before), today };
+  const total = totalCostOf(environment);
+  const around = { ...environment, capacity, total, registries: registriesOf(before), today };
   const ids = new Set([...(before?.models ?? EMPTY).keys(), ...(after?.models ?? EMPTY).keys()]);
   const isSame = JSON.stringify(before?.environment) === JSON.stringify(after?.environment);
   const changes = [...ids]
@@ -146,9 +165,21 @@ function planIn(environment: PlannedEnvironment, today: string | undefined): Env
   return {
     models: real.map(([, model]) => model),
     shared,
-    findings: real.flatMap(([change]) => findingsIn(change, today)),
+    findings: [
+      ...real.flatMap(([change]) => findingsIn(change, today)),
+      ...(real.length === 0 ? [] : budgetErrors(after)),
+    ],
     ids,
+    costs: total === undefined ? [] : [{ environment: environment.name, ...total }],
   };
+}
+
+function originsOf(environments: readonly PlannedEnvironment[]): string[] {
+  const origins = environments.flatMap(({ before, after }) => {
+    const side = after ?? before;
+    return (side && originOf(side.environment.prices)) ?? [];
+  });
+  return [...new Set(origins)];
 }
 
 function totalsOf(changes: readonly ObjectChange[]): Plan['totals'] {
@@ -181,6 +212,8 @@ export function planOf(input: PlanInput): Plan {
     shared,
     findings: [...new Map(findings.map((one) => [JSON.stringify(one), one])).values()],
     notes: [...notes],
+    costs: plans.flatMap((one) => one.costs),
+    prices: originsOf(environments),
     totals: totalsOf([...models.flatMap(({ objects }) => objects), ...shared]),
     library,
   };

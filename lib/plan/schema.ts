@@ -53,11 +53,16 @@ const restartSchema = z.object({
   because: z.array(z.string()).describe('Fields of the pod template that changed.'),
 });
 
-/** Money per month (730 h), at the fewest and at the most replicas. */
-const moneySchema = rangeSchema;
+const moneySchema = rangeSchema.describe(
+  'Per month of 730 h, at the fewest and at the most replicas; without the parts that have no price.',
+);
 const costSchema = z.object({
-  before: moneySchema.nullable().describe('null: there was none, or it has no price.'),
-  after: moneySchema.nullable(),
+  before: moneySchema,
+  after: moneySchema,
+  currency: z.string(),
+  unknown: z
+    .array(z.string())
+    .describe('Prices that the environment lacks: without them the amounts are lower bounds.'),
 });
 
 const fieldSchema = z.object({
@@ -87,7 +92,9 @@ const modelPlanSchema = z.object({
   risks: z.array(riskSchema).describe('Worst first.'),
   traffic: trafficSchema.optional().describe('Absent: no caller gets another arm or version.'),
   restarts: z.array(restartSchema).describe('Empty: no pod starts, restarts or ends.'),
-  cost: costSchema.optional().describe('Absent: the environment has no prices.'),
+  cost: costSchema
+    .optional()
+    .describe('Absent: the environment has no prices, or nothing of the cost changes.'),
   objects: z.array(objectSchema),
   hash: z
     .object({ before: z.string().optional(), after: z.string().optional() })
@@ -113,9 +120,10 @@ export const planSchema = z
     findings: z.array(findingSchema).describe('Error findings of the models that change.'),
     notes: z.array(z.string()).describe('What could not be compared, and why.'),
     totals: z.object({ create: z.int(), update: z.int(), delete: z.int() }).describe('Objects.'),
-    cost: costSchema.optional().describe('All models that change.'),
-    currency: z.string().optional(),
-    prices: z.string().optional().describe('Where the prices come from, with their date.'),
+    costs: z
+      .array(z.object({ environment: z.string(), ...costSchema.shape }))
+      .describe('All models of an environment that has prices, changed or not.'),
+    prices: z.array(z.string()).describe('Where the prices come from, with their dates.'),
     library: z.string().describe('Version of the library that rendered both sides.'),
   })
   .describe('What a change of definitions means.');

@@ -231,6 +231,21 @@ describe('--fail-on', () => {
     expect(err).toBe(code === 0 ? '' : 'fails because of --fail-on: iris: redundancy-lost\n');
   });
 
+  test('cost=N fails above N, and without prices', async () => {
+    write('models/iris.yaml', SCALED.replace('maxReplicas: 4', 'maxReplicas: 5'));
+    expect(await run('plan', '--fail-on', 'cost=1')).toMatchObject({
+      code: 1,
+      err: 'fails because of --fail-on: cost: no environment has prices\n',
+    });
+    // One replica more, of half a core: 0.5 × 0.1 × 730 = 36.50.
+    write('environments.json', '{"prices":{"cpu_hour":0.1,"memory_gib_hour":0}}');
+    expect((await run('plan', '--fail-on', 'cost=37')).code).toBe(0);
+    expect(await run('plan', '--fail-on', 'cost=36')).toMatchObject({
+      code: 1,
+      err: 'fails because of --fail-on: cost: up to 36.50 USD more per month in default\n',
+    });
+  });
+
   test('a rule that does not exist is refused, with the closest one', async () => {
     const { code, err } = await run('plan', '--fail-on', 'redundancy-lots');
     expect([code, err]).toEqual([2, expect.stringMatching(/did you mean redundancy-lost/)]);

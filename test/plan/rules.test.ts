@@ -60,6 +60,12 @@ const deployment = (patch: Record<string, unknown>): ModelInput => ({
 });
 const pod = (spec: object): ModelInput => deployment({ spec: { template: { spec } } });
 
+/** A replica costs 1 × 0.1 × 730 = 73 per month; 4 to 8 replicas cost 292 to 584. */
+const BUDGET = {
+  prices: { cpuHour: 0.1, memoryGiBHour: 0 },
+  budget: { perModel: 400, monthly: 5000 },
+};
+
 const MUTATIONS: readonly Mutation[] = [
   // Without a risk.
   { name: 'a log level', after: { ...BEFORE, env: { LOG_LEVEL: 'debug' } }, rules: [] },
@@ -262,6 +268,18 @@ const MUTATIONS: readonly Mutation[] = [
     },
     environments: [{ quota: { gpu: 4 } }, { quota: { gpu: 4 } }],
     rules: ['quota-at-maximum'],
+  },
+  {
+    name: 'more replicas than the budget of a model',
+    after: { ...BEFORE, scaling: { minReplicas: 2, maxReplicas: 8 } },
+    environments: [BUDGET, BUDGET],
+    rules: ['budget-exceeded'],
+  },
+  {
+    name: 'more replicas within the budget',
+    after: { ...BEFORE, scaling: { minReplicas: 2, maxReplicas: 5 } },
+    environments: [BUDGET, BUDGET],
+    rules: [],
   },
   // Supply and access.
   {
@@ -467,4 +485,22 @@ test('other weights of the same signature keep the contract', () => {
   heavier.writeFloatLE(9, heavier.indexOf(WEIGHTS));
   const { models } = planned({ name: 'default', before: onnx(onnxBytes()), after: onnx(heavier) });
   expect(models[0]?.risks.map(({ rule }) => rule)).toEqual(['version-reused']);
+});
+
+test('cost is that of both sides by the prices of now', () => {
+  const more = { ...BEFORE, scaling: { minReplicas: 2, maxReplicas: 5 } };
+  const old = { ...BUDGET, prices: { ...BUDGET.prices, cpuHour: 9 } };
+  const { models, costs } = planned({
+    name: 'default',
+    before: side(BEFORE, old),
+    after: side(more, BUDGET),
+  });
+  const expected = {
+    before: { min: 146, max: 292 },
+    after: { min: 146, max: 365 },
+    currency: 'USD',
+    unknown: [],
+  };
+  expect(models.map(({ cost }) => cost)).toEqual([expected]);
+  expect(costs).toEqual([{ environment: 'default', ...expected }]);
 });

@@ -2,6 +2,7 @@ import type { ModelPlan, ObjectChange, Plan, Risk } from '../schema';
 import { bytesOf, fitted } from './fit';
 import {
   actionText,
+  costText,
   counted,
   fieldText,
   footer,
@@ -14,6 +15,7 @@ import {
   shareLines,
   shortList,
   SIGN,
+  totalLines,
   visible,
 } from './words';
 
@@ -118,6 +120,7 @@ function modelMarkdown(model: ModelPlan, isFull: boolean): string {
     ...section('Risk', riskLines(model)),
     ...section('Traffic', trafficLines(model)),
     ...section('Restarts', restarts.length === 0 ? [`- ${NO_RESTART}`] : restarts),
+    ...section('Cost', model.cost === undefined ? [] : [`- ${marked(costText(model.cost))}`]),
     ...(isFull ? folded(objects, model.objects) : [objects, '']),
   ];
   return `${lines.join('\n')}\n`;
@@ -142,7 +145,8 @@ function endOf(plan: Plan): string {
  * @param maxBytes details, then models at the end are left out to stay below it
  */
 export function planMarkdown(plan: Plan, maxBytes = Number.POSITIVE_INFINITY): string {
-  const start = `${MARKER}\n## Plan\n\n${marked(headline(plan))}.\n\n`;
+  const totals = totalLines(plan).map((line) => `${marked(line)}.\n\n`);
+  const start = `${MARKER}\n## Plan\n\n${marked(headline(plan))}.\n\n${totals.join('')}`;
   const end = endOf(plan);
   const parts = plan.models.map((model) => ({
     short: modelMarkdown(model, false),

@@ -2,6 +2,7 @@ import type { ModelPlan, ObjectChange, Plan } from '../schema';
 import { bytesOf, fitted } from './fit';
 import {
   actionText,
+  costText,
   counted,
   fieldText,
   footer,
@@ -14,6 +15,7 @@ import {
   shareLines,
   shortList,
   SIGN,
+  totalLines,
   visible,
 } from './words';
 
@@ -53,7 +55,7 @@ function riskLines({ risks }: ModelPlan): readonly string[] {
 }
 
 function modelText(model: ModelPlan, isFull: boolean): string {
-  const { model_id, environments, objects, restarts } = model;
+  const { model_id, environments, objects, restarts, cost } = model;
   const restarted = restarts.map(restartText);
   const objectsTitle = `Objects (${hashText(model)})`;
   const lines = [
@@ -61,6 +63,7 @@ function modelText(model: ModelPlan, isFull: boolean): string {
     ...section('Risk', riskLines(model)),
     ...section('Traffic', trafficLines(model)),
     ...section('Restarts', restarted.length === 0 ? [NO_RESTART] : restarted),
+    ...section('Cost', cost === undefined ? [] : [costText(cost)]),
     ...(isFull
       ? [`  ${objectsTitle}`, ...indented(objects.flatMap(objectLines))]
       : [`  ${counted(objects.length, 'object')}`]),
@@ -93,7 +96,8 @@ export function planText(plan: Plan, maxBytes = Number.POSITIVE_INFINITY): strin
     short: modelText(model, false),
     full: modelText(model, true),
   }));
-  const end = `${findingsText(plan)}${visible(plain(headline(plan)))}\n${visible(plain(footer(plan)))}\n`;
+  const lines = [headline(plan), ...totalLines(plan), footer(plan)];
+  const end = `${findingsText(plan)}${visible(plain(lines.join('\n')))}\n`;
   const shared = sharedText(plan);
   // The line that says what is left out has room in any case.
   const { texts, left } = fitted(parts, maxBytes - bytesOf(`${end}${shared}`) - 100);

@@ -4,6 +4,7 @@ import type {
   Move,
   ObjectChange,
   Plan,
+  PlanCost,
   Restart,
   Traffic,
   TrafficShare,
@@ -109,6 +110,22 @@ export function restartText({ arm, kind, pods, seconds, because }: Restart): str
   return `${what}, within ${time}: ${because.map(code).join(', ')}`;
 }
 
+const money = (amount: number): string => amount.toFixed(2);
+
+/** `35.45 → 70.90 to 141.80 USD per month`. */
+export function costText({ before, after, currency, unknown }: PlanCost): string {
+  const change = `${rangeText(before, money)} → ${rangeText(after, money)} ${currency} per month`;
+  if (unknown.length === 0) return change;
+  return `at least ${change}; without a price: ${unknown.map(code).join(', ')}`;
+}
+
+/** What all models cost, where it changes; a line each environment. */
+export function totalLines({ costs }: Plan): readonly string[] {
+  return costs
+    .filter(({ before, after }) => before.min !== after.min || before.max !== after.max)
+    .map(({ environment, ...cost }) => `All models in ${code(environment)}: ${costText(cost)}`);
+}
+
 export const NO_RESTART = 'no pod restarts';
 
 export const SIGN: Readonly<Record<ObjectChange['action'], string>> = {
@@ -160,8 +177,8 @@ export function shortList(lines: readonly string[]): readonly string[] {
 
 /** The last line: what was compared by what. */
 export function footer({ base, library, prices }: Plan): string {
-  const money = prices === undefined ? '' : `; prices: ${prices}`;
-  return `Compared with ${code(base)} by ai-model-service ${library}${money}`;
+  const origin = prices.length === 0 ? '' : `; prices: ${prices.map(code).join(', ')}`;
+  return `Compared with ${code(base)} by ai-model-service ${library}${origin}`;
 }
 
 /** Hashes of the definition: `9e0afdcfee8b8793 → 1b2c…`. */

@@ -18,6 +18,7 @@ import {
   retriesAllowed,
   signatureChanged,
 } from './contract';
+import { budgetExceeded } from './cost';
 import { immutableField, namespaceMoved, waiverAdded, waiverEnds } from './definition';
 import type { PlanRule } from './rule';
 import { rolloutJumps, rolloutLoosened } from './release';
@@ -45,6 +46,7 @@ export const PLAN_RULES: readonly PlanRule[] = [
   updateOutage,
   graceWeakened,
   quotaAtMinimum,
+  budgetExceeded,
   egressWidened,
   registryWidened,
   securityWeakened,
