@@ -29,6 +29,8 @@ const BURN_RATES = [
 /** Longer than a large image takes to be pulled, and a model to be loaded. */
 const PROMOTION_STUCK_SECONDS = 1800;
 
+const DAY_SECONDS = 86_400;
+
 /** Fewer comparisons in half an hour are too few to judge a shadow. */
 const SHADOW_COMPARISONS = 50;
 const SHADOW_DISAGREEMENT = 0.05;
@@ -115,13 +117,41 @@ function promotionStuck({ spec, series }: WatchedModel): readonly AlertInstance[
   return [{ expr: `${age} > ${PROMOTION_STUCK_SECONDS}`, summary }];
 }
 
-/** Paused is the one end of a rollout at which a person decides. */
+/**
+ * Paused is the one end of a rollout at which a person decides. The phase tells, not the verdict,
+ * which stays when a person aborts what was paused.
+ */
 function rolloutPaused({ spec, series }: WatchedModel): readonly AlertInstance[] {
   const [, ...others] = spec.arms;
   if (!others.some(({ role }) => role.kind !== 'shadow')) return [];
-  const paused = `max by (arm) (ai_model_rollout_verdict{${series},verdict="pause"})`;
+  const paused = `max by (arm) (ai_model_rollout_step_seconds{${series},phase="paused"})`;
   const summary = `${spec.name}: the rollout of {{ $labels.arm }} is paused and waits for a decision`;
-  return [{ expr: `${paused} == 1`, summary }];
+  return [{ expr: `${paused} > 0`, summary }];
+}
+
+/** Candidates that are rolled out, with the rules of each. */
+const rolloutsOf = ({ arms }: ModelSpec) =>
+  arms.flatMap(({ name, role }) => (role.kind === 'rollout' ? [{ name, ...role.rollout }] : []));
+
+/** A step may last long on purpose; a person is asked for when it lasts a day longer. */
+function rolloutStuck({ spec, series }: WatchedModel): readonly AlertInstance[] {
+  return rolloutsOf(spec).map(({ name, minSeconds, hold }) => {
+    const longest = Math.max(minSeconds, hold?.seconds ?? 0) + DAY_SECONDS;
+    const age = `max by (arm) (ai_model_rollout_step_seconds{${series},arm="${name}",phase="running"})`;
+    const summary = `${spec.name}: the rollout of ${name} has been at one step for more than a day`;
+    return { expr: `${age} > ${longest}`, summary };
+  });
+}
+
+/** Not when a person aborted it: then the last verdict is another one. */
+function rolloutAborted({ spec, series }: WatchedModel): readonly AlertInstance[] {
+  return rolloutsOf(spec).map(({ name }) => {
+    const of = `{${series},arm="${name}"`;
+    const verdict = `max by (arm) (ai_model_rollout_verdict${of},verdict="abort"}) == 1`;
+    const age = `max by (arm) (ai_model_rollout_step_seconds${of},phase="aborted"})`;
+    const summary = `${spec.name}: the rollout of ${name} was aborted, since it showed harm`;
+    return { expr: `${verdict} and on (arm) ${age} < ${DAY_SECONDS}`, summary };
+  });
 }
 
 /** One rule for each arm that an autoscaler scales. */
@@ -265,6 +295,37 @@ export const MODEL_ALERTS: readonly AlertRow<WatchedModel>[] = [
       'If the candidate is at fault, `POST …/rollout/abort`, and remove it or give it another version.',
       'If it was not, `POST …/rollout/resume`: the rollout goes on at its step with the evidence it has.',
     ],
+  },
+  {
+    alert: 'AiModelRolloutStuck',
+    severity: 'warning',
+    for: '1m',
+    instances: rolloutStuck,
+    meaning:
+      'A rollout has been at one step for a day longer than its rules ask for, and nobody holds it there. Both arms answer requests meanwhile.',
+    diagnosis: [
+      'Read verdict, reason and missing trials in `GET /api/v1/models/{id}/rollout`.',
+      'Compare the traffic with `min_requests` and `margin`: few callers need many days.',
+      'If `AiModelServiceWithoutLeader` or `AiModelServicePeersLost` fires as well, resolve that first: without all routers nothing is decided.',
+    ],
+    mitigation: [
+      'If the candidate is sound, call `POST …/rollout/advance` for the next step.',
+      'If it is not, call `POST …/rollout/abort`.',
+      'If traffic is scarce, use fewer steps or a wider margin.',
+    ],
+  },
+  {
+    alert: 'AiModelRolloutAborted',
+    severity: 'warning',
+    for: '0m',
+    instances: rolloutAborted,
+    meaning:
+      'The service aborted a rollout in the last 24 hours, because the evidence showed that the candidate harms callers. Stable has all traffic.',
+    diagnosis: [
+      'Read verdict and gates in `GET /api/v1/models/{id}/rollout`; the audit record has a line with the reason (`action: rollout`).',
+      'Read the last failure of the candidate in `GET /api/v1/health/detailed`, and the log of its pods.',
+    ],
+    mitigation: ['Correct the candidate and roll out another version of it, or remove it.'],
   },
   {
     alert: 'AiModelAtMaximum',

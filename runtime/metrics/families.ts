@@ -156,6 +156,12 @@ export const MODEL_FAMILIES = {
     help: 'Step of the rollout of this candidate, from 1; as the leader stored it.',
     labels: ARM,
   },
+  rolloutStepSeconds: {
+    name: 'ai_model_rollout_step_seconds',
+    type: 'gauge',
+    help: 'Time since the rollout came to its step or phase: running, held, paused, aborted or done.',
+    labels: ['model_id', 'arm', 'phase'],
+  },
   rolloutEvidence: {
     name: 'ai_model_rollout_evidence',
     type: 'gauge',

@@ -76,7 +76,7 @@ interface Scrape {
 /** A view of each model that is shown; a chunk of work for each that is not, too. */
 function* viewsOf(
   models: Models,
-  { snapshot, table, load, promotions }: Observation,
+  { snapshot, table, load, promotions, now }: Observation,
   exemplars: boolean,
   { shows, fence }: Scrape,
 ): Generator<ModelSamples | undefined> {
@@ -84,7 +84,7 @@ function* viewsOf(
     const record = snapshot.models.get(id);
     const [route, promotion] = [table.models.get(id), promotions.get(id)];
     const view = (): ModelSamples | undefined =>
-      record && viewOf(counts, record, { route, load, promotion, exemplars });
+      record && viewOf(counts, record, { route, load, promotion, now, exemplars });
     yield shows(id) ? fence(id, view) : undefined;
   }
 }

@@ -48,6 +48,8 @@ interface ArmView {
   readonly share: number;
   /** Of the rollout of this arm. */
   readonly rollout: RolloutState | undefined;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
   readonly exemplars: boolean;
 }
 
@@ -65,13 +67,14 @@ interface ViewSources {
   readonly route: ModelRoute | undefined;
   readonly load: Load;
   readonly promotion: number | undefined;
+  readonly now: number;
   readonly exemplars: boolean;
 }
 
 export function viewOf(
   counts: ModelCounts,
   record: ModelRecord,
-  { route, load, promotion, exemplars }: ViewSources,
+  { route, load, promotion, now, exemplars }: ViewSources,
 ): ModelSamples {
   const rollout = rolloutStateOf(record);
   const arms = record.arms.flatMap((arm): ArmView[] => {
@@ -81,7 +84,7 @@ export function viewOf(
     const stats = load.arm(record.spec.id, arm.name);
     const share = hundredths / 10_000;
     const state = rollout?.candidate === arm.name ? rollout : undefined;
-    return [{ counts: own, record: arm, stats, share, rollout: state, exemplars }];
+    return [{ counts: own, record: arm, stats, share, rollout: state, now, exemplars }];
   });
   return { counts, record, arms, promotion };
 }
@@ -165,6 +168,13 @@ function evidenceLines({ counts: { labels }, rollout }: ArmView): string {
     .join('');
 }
 
+function stepLines({ counts: { labels }, rollout, now }: ArmView): string {
+  if (rollout === undefined) return '';
+  const age = Math.max(0, now - rollout.since) / 1000;
+  const { name } = MODEL_FAMILIES.rolloutStepSeconds;
+  return sample(name, `${labels},phase="${rollout.phase}"`, age);
+}
+
 function verdictLines({ counts: { labels }, rollout }: ArmView): string {
   if (rollout?.verdict === undefined) return '';
   const verdict = `${labels},verdict="${rollout.verdict.do}"`;
@@ -198,6 +208,7 @@ const ARM_LINES: Readonly<
   split: perArm('split', ({ share }) => share),
   rolloutStep: ({ counts: { labels }, rollout }) =>
     rollout === undefined ? '' : sample(MODEL_FAMILIES.rolloutStep.name, labels, rollout.step + 1),
+  rolloutStepSeconds: stepLines,
   rolloutEvidence: evidenceLines,
   rolloutVerdict: verdictLines,
 };

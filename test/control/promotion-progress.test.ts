@@ -5,12 +5,11 @@ import { ask, place, serve, T0, withCandidate } from './support';
 let service: Service;
 afterEach(() => service.close());
 
-const STEP = /^ai_model_promotion_step_seconds\{(.*)\} (\S+)$/gm;
-
-async function steps(): Promise<string[]> {
+async function steps(of = 'promotion'): Promise<string[]> {
   await service.control.tick();
   const text = await (await fetch(`${service.opsUrl}/metrics`)).text();
-  return [...text.matchAll(STEP)].map(([, labels, seconds]) => `${labels} ${seconds}`);
+  const line = new RegExp(`^ai_model_${of}_step_seconds\\{(.*)\\} (\\S+)$`, 'gm');
+  return [...text.matchAll(line)].map(([, labels, seconds]) => `${labels} ${seconds}`);
 }
 
 test('a promotion that waits tells for how long, and one that goes on does not', async () => {
@@ -46,4 +45,17 @@ test('a promotion that waits tells for how long, and one that goes on does not',
     await service.control.tick();
   }
   expect(await steps()).toEqual([]);
+});
+
+test('a rollout tells how long it has been at its step', async () => {
+  service = await serve();
+  await place(service, withCandidate({ traffic: undefined, rollout: { steps: [5, 100] } }));
+  await service.control.tick();
+  const next = 'model_id="iris",arm="next"';
+  expect(await steps('rollout')).toEqual([`${next},phase="running" 0`]);
+  service.clock.at += 5000;
+  expect(await steps('rollout')).toEqual([`${next},phase="running" 5`]);
+  const held = await ask(`${service.url}/api/v1/models/iris/rollout/hold`, 'POST', {});
+  expect(held.status).toBe(202);
+  expect(await steps('rollout')).toEqual([`${next},phase="held" 0`]);
 });

@@ -14,6 +14,7 @@ const MODEL = parseModel({
   candidates: [
     { version: '2.0.0', name: 'next', source: 's3://models/next.onnx', traffic: 10 },
     { version: '3.0.0', name: 'shadow', source: 's3://models/shadow.onnx', shadow: 50 },
+    { version: '4.0.0', name: 'new', source: 's3://models/new.onnx', rollout: { minSeconds: 600 } },
   ],
 });
 const ENVIRONMENT = parseEnvironment({ namespace: 'production' });
@@ -74,6 +75,7 @@ const JWKS = 'ai_model_auth_jwks_fetches_total';
 const CERTIFICATE = 'ai_model_tls_certificate_not_after_seconds';
 const SHADOW = 'ai_model_shadow_requests_total';
 const PROMOTION = 'ai_model_promotion_step_seconds';
+const ROLLOUT = 'ai_model_rollout_step_seconds';
 const VERDICT = 'ai_model_rollout_verdict';
 const REPLICAS = 'ai_model_replicas';
 const ok = { version: '1.0.0', status: '200' };
@@ -151,7 +153,9 @@ const ALL_ILL: Series = {
   [ofArm('ai_model_ejections_total', 'stable')]: growing(1),
   [ofArm(SHADOW, 'shadow', { result: 'disagree' })]: growing(60),
   [ofArm(PROMOTION, 'next', { phase: 'rolling' })]: growing(60),
-  [ofArm(VERDICT, 'next', { verdict: 'pause' })]: steady(1),
+  [ofArm(ROLLOUT, 'new', { phase: 'running' })]: steady(900_000),
+  [ofArm(ROLLOUT, 'new', { phase: 'paused' })]: growing(60),
+  [ofArm(VERDICT, 'new', { verdict: 'abort' })]: steady(1),
   [ofArm(REPLICAS, 'stable', { state: 'desired' })]: steady(3),
   [router('a', 'ai_model_service_leader')]: steady(0),
   [router('a', 'ai_model_service_peers')]: steady(0),
@@ -232,14 +236,41 @@ const MODEL_FAULTS: readonly AlertFault[] = [
   ),
   fault(
     'a rollout is paused',
-    { [ofArm(VERDICT, 'next', { verdict: 'pause' })]: steady(1) },
-    fired('AiModelRolloutPaused', { arm: 'next' }),
+    { [ofArm(ROLLOUT, 'new', { phase: 'paused' })]: growing(60) },
+    fired('AiModelRolloutPaused', { arm: 'new' }),
   ),
   fault('a rollout holds its step', {
     [ofArm(VERDICT, 'next', { verdict: 'hold' })]: steady(1),
   }),
   fault('a promotion makes progress every 29 minutes', {
     [ofArm(PROMOTION, 'next', { phase: 'shifting' })]: steady(29 * 60),
+  }),
+  fault('a person aborted a rollout that was paused', {
+    [ofArm(ROLLOUT, 'new', { phase: 'aborted' })]: growing(60),
+    [ofArm(VERDICT, 'new', { verdict: 'pause' })]: steady(1),
+  }),
+  fault(
+    'a rollout has been at one step for a day longer than it must',
+    { [ofArm(ROLLOUT, 'new', { phase: 'running' })]: steady(87_001) },
+    fired('AiModelRolloutStuck', { arm: 'new' }),
+  ),
+  fault('a rollout is at a long step, and was held by a person for days', {
+    [ofArm(ROLLOUT, 'new', { phase: 'running' })]: steady(86_999),
+    [ofArm(ROLLOUT, 'new', { phase: 'held' })]: steady(900_000),
+  }),
+  fault(
+    'a rollout was aborted by its evidence',
+    {
+      [ofArm(ROLLOUT, 'new', { phase: 'aborted' })]: growing(60),
+      [ofArm(VERDICT, 'new', { verdict: 'abort' })]: steady(1),
+    },
+    fired('AiModelRolloutAborted', { arm: 'new' }),
+  ),
+  fault('a person aborted a rollout, and one was aborted the day before', {
+    [ofArm(ROLLOUT, 'new', { phase: 'aborted' })]: growing(60),
+    [ofArm(VERDICT, 'new', { verdict: 'hold' })]: steady(1),
+    [ofArm(ROLLOUT, 'old', { phase: 'aborted' })]: steady(90_000),
+    [ofArm(VERDICT, 'old', { verdict: 'abort' })]: steady(1),
   }),
   fault(
     'an arm runs all replicas it may have',
