@@ -80,6 +80,21 @@ test.each([
   expect(lines).toMatchObject([{ model: 'iris', status: 202 }]);
 });
 
+test('a rollout may be held and aborted meanwhile, but not brought further', async () => {
+  const { lines, state } = await failing(
+    withCandidate({ traffic: undefined, rollout: { steps: [5, 100] } }),
+  );
+  await service.control.tick();
+  const answers: string[] = [];
+  for (const step of ['advance', 'hold', 'resume', 'abort', 'resume']) {
+    const { status } = await ask(at(`iris/rollout/${step}`), 'POST', {});
+    answers.push(`${step} ${status}`);
+  }
+  expect(answers).toEqual(['advance 503', 'hold 202', 'resume 503', 'abort 202', 'resume 503']);
+  expect(state.fault).toBeDefined();
+  expect(lines[0]).toMatchObject({ caller: 'ai-model-service', action: 'rollout', status: 200 });
+});
+
 test('a lowered share may not be raised again meanwhile', async () => {
   await failing();
   const traffic = (percent: number) =>
