@@ -302,7 +302,7 @@ export const MODEL_ALERTS: readonly AlertRow<WatchedModel>[] = [
     for: '1m',
     instances: rolloutStuck,
     meaning:
-      'A rollout has been at one step for a day longer than its rules ask for, and nobody holds it there. Both arms answer requests meanwhile.',
+      'A rollout has been at one step for a day longer than its rules ask for, without a `hold` by a person. Both arms answer requests meanwhile.',
     diagnosis: [
       'Read verdict, reason and missing trials in `GET /api/v1/models/{id}/rollout`.',
       'Compare the traffic with `min_requests` and `margin`: few callers need many days.',
