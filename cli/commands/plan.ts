@@ -2,6 +2,7 @@ import { relative, resolve } from 'node:path';
 import { statSync } from 'node:fs';
 import type { Command } from 'commander';
 import { Option } from 'commander';
+import { observations } from '../../lib/plan/observed';
 import { planOf } from '../../lib/plan/plan';
 import { planJson } from '../../lib/plan/printers/json';
 import { planMarkdown } from '../../lib/plan/printers/markdown';
@@ -13,6 +14,7 @@ import type { Io } from '../io';
 import type { Condition } from '../plan/fail-on';
 import { failOn, failures } from '../plan/fail-on';
 import { withRevision } from '../plan/git';
+import { readObserved } from '../plan/observed-file';
 import { liveSides } from '../plan/live';
 import { manifestSides } from '../plan/manifests';
 import type { Sides } from '../plan/sides';
@@ -32,6 +34,7 @@ interface Options {
   readonly out?: string;
   readonly env?: string;
   readonly allowEmpty?: boolean;
+  readonly observed?: string;
   readonly live?: boolean;
   readonly kubeconfig?: string;
   readonly context?: string;
@@ -99,6 +102,13 @@ async function compare(
   });
 }
 
+/** One service observes one environment. */
+function observedIn({ observed }: Options, { environments }: Project, io: Io) {
+  if (observed === undefined) return undefined;
+  if (environments.all.length === 1) return observations(readObserved(observed, io));
+  throw new CommandError('--observed is about one environment; name it with --env', EXIT.usage);
+}
+
 function printed(plan: Plan, format: Format, maxBytes: number | undefined): string {
   if (format === 'json') return planJson(plan);
   if (format === 'markdown') return planMarkdown(plan, maxBytes ?? MARKDOWN_BYTES);
@@ -129,6 +139,10 @@ export function addPlan(program: Command, { io, format, finish }: CommandContext
       failOn,
       [],
     )
+    .option(
+      '--observed <file>',
+      'replicas and rates of a service (JSON): the cost of what runs now',
+    )
     .option('--live', 'compare with the cluster of the kubeconfig, by server-side dry runs')
     .option('--kubeconfig <file>', 'for --live (default: $KUBECONFIG or ~/.kube/config)')
     .option('--context <name>', 'for --live: context of the kubeconfig (default: the current one)')
@@ -139,7 +153,8 @@ export function addPlan(program: Command, { io, format, finish }: CommandContext
     .action(async (folder: string, options: Options) => {
       const project = await loadProject(folder, options, io);
       const sides = await compare(folder, options, { project, io });
-      const plan = planOf({ ...sides, library: VERSION, today: today(io) });
+      const observed = observedIn(options, project, io);
+      const plan = planOf({ ...sides, library: VERSION, today: today(io), observed });
       io.out(printed(plan, options.format ?? format(), options.maxBytes));
       const failed = failures(options.failOn, plan);
       if (failed.length > 0) io.err(`fails because of --fail-on: ${failed.join(', ')}\n`);

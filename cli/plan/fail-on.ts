@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { isSameCost } from '../../lib/plan/cost';
 import { PLAN_RULES } from '../../lib/plan/rules';
 import type { Plan, Severity } from '../../lib/plan/schema';
 import { SEVERITIES } from '../../lib/plan/schema';
@@ -31,17 +32,23 @@ export function failOn(text: string, before: readonly Condition[] = []): readonl
   return [...before, ...text.split(',').map((one) => parsed(one.trim()))];
 }
 
+/** A limit that cannot be checked must not pass unnoticed. */
+function costReasons(limit: number, { costs }: Plan): readonly string[] {
+  if (costs.length === 0) return ['cost: no environment has prices'];
+  return costs.flatMap((cost) => {
+    const { environment, before, after, currency, unknown } = cost;
+    const missing = [...new Set([...unknown.before, ...unknown.after])];
+    const more = after.max - before.max;
+    if (missing.length > 0 && !isSameCost(cost)) {
+      return [`cost: not known in ${environment} without ${missing.join(', ')}`];
+    }
+    if (more <= limit) return [];
+    return [`cost: up to ${more.toFixed(2)} ${currency} more per month in ${environment}`];
+  });
+}
+
 function reasonsOf(condition: Condition, plan: Plan): readonly string[] {
-  if (condition.kind === 'cost') {
-    // A limit that cannot be checked must not pass unnoticed.
-    if (plan.costs.length === 0) return ['cost: no environment has prices'];
-    return plan.costs
-      .filter(({ before, after }) => after.max - before.max > condition.more)
-      .map(({ environment, before, after, currency }) => {
-        const more = (after.max - before.max).toFixed(2);
-        return `cost: up to ${more} ${currency} more per month in ${environment}`;
-      });
-  }
+  if (condition.kind === 'cost') return costReasons(condition.more, plan);
   const worst = condition.kind === 'severity' ? SEVERITIES.indexOf(condition.severity) : -1;
   return plan.models.flatMap(({ model_id, risks }) =>
     risks

@@ -1,6 +1,6 @@
-import type { Amount, Cost, Environment, ModelSpec, Prices } from '../spec';
-import { costOf, totalCost } from '../spec';
-import type { PlanCost } from './schema';
+import type { Amount, Cost, Environment, ModelObservation, ModelSpec, Prices } from '../spec';
+import { costOf, observedCost, totalCost } from '../spec';
+import type { CostNow, PlanCost } from './schema';
 
 // What a change costs. Amounts are rounded to cents: prices are not more exact.
 
@@ -40,12 +40,33 @@ export function costChange(
     before: rounded(old.known),
     after: rounded(next.known),
     currency: prices.currency,
-    unknown: [...new Set([...old.unknown, ...next.unknown])],
+    unknown: { before: [...old.unknown], after: [...next.unknown] },
   };
 }
 
-export const isSameCost = ({ before, after }: PlanCost): boolean =>
-  before.min === after.min && before.max === after.max;
+export const isSameCost = ({ before, after, unknown }: PlanCost): boolean =>
+  before.min === after.min &&
+  before.max === after.max &&
+  unknown.before.join() === unknown.after.join();
+
+/** 1,000 requests may cost less than a cent. */
+const small = (amount: number): number => Math.round(amount * 1e6) / 1e6;
+
+/** The cost of a model as it runs, by the prices of the plan; undefined without prices. */
+export function costNow(
+  spec: ModelSpec,
+  environment: Environment,
+  seen: ModelObservation,
+): CostNow | undefined {
+  if (!hasPrices(environment.prices)) return undefined;
+  const { now, perThousand: each } = observedCost(spec, environment, seen);
+  return {
+    monthly: rounded(now.known),
+    per_1000_requests: each === undefined ? null : { min: small(each.min), max: small(each.max) },
+    currency: environment.prices.currency,
+    unknown: [...now.unknown],
+  };
+}
 
 /** Where prices come from: `cloud list prices, 2026-05-01`; undefined where that is not said. */
 export function originOf({ source, date }: Prices): string | undefined {

@@ -1,18 +1,18 @@
-import type { Finding, ModelSpec } from '../spec';
+import type { Finding, ModelObservation, ModelSpec } from '../spec';
 import { budgetFindings, definitionHash, findingsOf } from '../spec';
 import { withRegistry } from '../spec/images';
 import type { Capacity } from './capacity';
 import { capacityOf } from './capacity';
 import type { ModelChange, PlanModel, PlanModels, PlanSide } from './change';
 import { stateOf } from './change';
-import { costChange, isSameCost, originOf } from './cost';
+import { costChange, costNow, isSameCost, originOf } from './cost';
 import { objectChanges } from './differences';
 import { mergedModels } from './merge';
 import { restartsOf } from './restarts';
 import { risksOf } from './rules';
 import { modelCost } from './rules/cost';
 import { registryOf } from './rules/supply';
-import type { ModelPlan, ObjectChange, Plan, PlanCost } from './schema';
+import type { CostNow, ModelPlan, ObjectChange, Plan, PlanCost } from './schema';
 import { trafficOf } from './traffic';
 
 export type { PlanModel, PlanModels, PlanSide } from './change';
@@ -24,6 +24,8 @@ export interface PlannedEnvironment {
   readonly after?: PlanSide | undefined;
 }
 
+type Observations = ReadonlyMap<string, ModelObservation>;
+
 export interface PlanInput {
   readonly environments: readonly PlannedEnvironment[];
   /** What it is compared with, for people. */
@@ -32,6 +34,8 @@ export interface PlanInput {
   readonly library: string;
   /** `YYYY-MM-DD`, for waivers. */
   readonly today?: string | undefined;
+  /** What runs, by model, for the cost of now. */
+  readonly observed?: Observations | undefined;
   /** What could not be compared. */
   readonly notes?: readonly string[];
   /** Errors that were found beside the comparison. */
@@ -79,6 +83,7 @@ interface Surroundings extends PlannedEnvironment {
   readonly total: PlanCost | undefined;
   readonly registries: ReadonlySet<string>;
   readonly today: string | undefined;
+  readonly observed: Observations | undefined;
 }
 
 function changeOf(id: string, around: Surroundings): ModelChange {
@@ -97,7 +102,28 @@ function actionOf({ before, after }: ModelChange): ModelPlan['action'] {
   return after === undefined ? 'delete' : 'update';
 }
 
-function modelPlan(change: ModelChange, { name, before, after }: Surroundings): ModelPlan {
+/** What runs, by the prices of after; undefined where it was not observed. */
+function nowOf({ id, before, after }: ModelChange, observed: Observations | undefined) {
+  const seen = observed?.get(id);
+  if (seen === undefined || before?.spec === undefined) return undefined;
+  const { prices } = (after ?? before).environment;
+  return costNow(before.spec, { ...before.environment, prices }, seen);
+}
+
+/** Absent where there is nothing to say. */
+function costParts(
+  change: ModelChange,
+  observed: Observations | undefined,
+): { readonly cost?: PlanCost; readonly now?: CostNow } {
+  const [cost, now] = [modelCost(change), nowOf(change, observed)];
+  return {
+    ...(cost !== undefined && !isSameCost(cost) && { cost }),
+    ...(now !== undefined && { now }),
+  };
+}
+
+function modelPlan(change: ModelChange, around: Surroundings): ModelPlan {
+  const { name, before, after, observed } = around;
   const namespace = (after ?? before)?.environment.namespace;
   const objects = objectChanges(
     change.before?.objects ?? [],
@@ -105,7 +131,6 @@ function modelPlan(change: ModelChange, { name, before, after }: Surroundings): 
     namespace,
   );
   const [old, next] = [hashOf(change.before?.spec), hashOf(change.after?.spec)];
-  const cost = modelCost(change);
   return {
     model_id: change.id,
     environments: [name],
@@ -113,7 +138,7 @@ function modelPlan(change: ModelChange, { name, before, after }: Surroundings): 
     risks: risksOf(change),
     ...(change.traffic !== undefined && { traffic: change.traffic }),
     restarts: restartsOf(change),
-    ...(cost !== undefined && !isSameCost(cost) && { cost }),
+    ...costParts(change, observed),
     objects,
     hash: { ...(old !== undefined && { before: old }), ...(next !== undefined && { after: next }) },
   };
@@ -147,11 +172,13 @@ function budgetErrors(side: PlanSide | undefined): readonly Finding[] {
   return found.filter(({ severity }) => severity === 'error');
 }
 
-function planIn(environment: PlannedEnvironment, today: string | undefined): EnvironmentPlan {
+function planIn(environment: PlannedEnvironment, input: PlanInput): EnvironmentPlan {
   const { before, after } = environment;
   const capacity = after === undefined ? {} : capacityOf(specsOf(after), after.environment);
   const total = totalCostOf(environment);
-  const around = { ...environment, capacity, total, registries: registriesOf(before), today };
+  const { today, observed } = input;
+  const registries = registriesOf(before);
+  const around = { ...environment, capacity, total, registries, today, observed };
   const ids = new Set([...(before?.models ?? EMPTY).keys(), ...(after?.models ?? EMPTY).keys()]);
   const isSame = JSON.stringify(before?.environment) === JSON.stringify(after?.environment);
   const changes = [...ids]
@@ -197,8 +224,8 @@ function totalsOf(changes: readonly ObjectChange[]): Plan['totals'] {
  * @throws DefinitionError with the faults that show only when objects are made
  */
 export function planOf(input: PlanInput): Plan {
-  const { environments, base, library, today, notes = [], errors = [] } = input;
-  const plans = environments.map((one) => planIn(one, today));
+  const { environments, base, library, notes = [], errors = [] } = input;
+  const plans = environments.map((one) => planIn(one, input));
   const models = plans.flatMap((one) => one.models);
   const ids = new Set(plans.flatMap((one) => [...one.ids]));
   const changed = new Set(models.map(({ model_id }) => model_id));

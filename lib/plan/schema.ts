@@ -61,8 +61,15 @@ const costSchema = z.object({
   after: moneySchema,
   currency: z.string(),
   unknown: z
-    .array(z.string())
-    .describe('Prices that the environment lacks: without them the amounts are lower bounds.'),
+    .object({ before: z.array(z.string()), after: z.array(z.string()) })
+    .describe('Prices that the environment lacks: without them an amount is a lower bound.'),
+});
+
+const nowSchema = z.object({
+  monthly: moneySchema.describe('At the observed replicas.'),
+  per_1000_requests: rangeSchema.nullable().describe('null: no request, or a price is unknown.'),
+  currency: z.string(),
+  unknown: z.array(z.string()).describe('Prices that the environment lacks.'),
 });
 
 const fieldSchema = z.object({
@@ -95,6 +102,7 @@ const modelPlanSchema = z.object({
   cost: costSchema
     .optional()
     .describe('Absent: the environment has no prices, or nothing of the cost changes.'),
+  now: nowSchema.optional().describe('What the model costs as it runs, with `--observed`.'),
   objects: z.array(objectSchema),
   hash: z
     .object({ before: z.string().optional(), after: z.string().optional() })
@@ -138,6 +146,7 @@ export type Move = z.output<typeof moveSchema>;
 export type Restart = z.output<typeof restartSchema>;
 export type ObjectChange = z.output<typeof objectSchema>;
 export type FieldChange = z.output<typeof fieldSchema>;
+export type CostNow = z.output<typeof nowSchema>;
 export type PlanCost = z.output<typeof costSchema>;
 
 /** The JSON Schema of a Plan. */

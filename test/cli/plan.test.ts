@@ -252,6 +252,47 @@ describe('--fail-on', () => {
   });
 });
 
+describe('cost by a file of prices', () => {
+  const prices = (rates: string): void =>
+    write('prices.yaml', `source: a list\ndate: 2026-05-01\ncurrency: EUR\n${rates}`);
+  const observed = (replicas: unknown): void => {
+    const arm = { arm: 'stable', role: 'traffic', replicas, requests_per_second: 1 };
+    const models = [{ model_id: 'iris', arms: [arm] }];
+    const time = '2026-06-01T00:00:00Z';
+    write('observed.json', JSON.stringify({ format: 1, time, seconds: 60, models }));
+  };
+
+  beforeEach(async () => {
+    project();
+    prices('cpu_hour: 0.1\nmemory_gib_hour: 0.01\n');
+    write('environments.yaml', 'prices: { file: prices.yaml }\n');
+    await run('synth');
+    write('models/iris.yaml', SCALED);
+  });
+
+  // A replica has 500m and 512Mi: 0.055 per hour.
+  test('has the cost of now where an observation is given', async () => {
+    observed(3);
+    const { out } = await run('plan', '--observed', 'observed.json');
+    expect(out).toContain('40.15 → 80.30 to 160.60 EUR per month\n');
+    expect(out).toContain('now 120.45 EUR per month, 0.045833 per 1,000 requests\n');
+    expect(out).toMatch(/prices: a list, 2026-05-01\n$/);
+    observed('three');
+    expect(await run('plan', '--observed', 'observed.json')).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/^--observed observed\.json: models\.0\.arms\.0\.replicas: /),
+    });
+  });
+
+  test('does not pass a limit while a price is missing', async () => {
+    prices('cpu_hour: 0.1\n');
+    expect(await run('plan', '--fail-on', 'cost=1000000')).toMatchObject({
+      code: 1,
+      err: 'fails because of --fail-on: cost: not known in default without prices.memoryGiBHour\n',
+    });
+  });
+});
+
 test('an error finding fails the plan, which shows it', async () => {
   project();
   await run('synth');

@@ -499,7 +499,7 @@ test('cost is that of both sides by the prices of now', () => {
     before: { min: 146, max: 292 },
     after: { min: 146, max: 365 },
     currency: 'USD',
-    unknown: [],
+    unknown: { before: [], after: [] },
   };
   expect(models.map(({ cost }) => cost)).toEqual([expected]);
   expect(costs).toEqual([{ environment: 'default', ...expected }]);

@@ -2,7 +2,7 @@ import type { ModelPlan, ObjectChange, Plan, Risk } from '../schema';
 import { bytesOf, fitted } from './fit';
 import {
   actionText,
-  costText,
+  costLines,
   counted,
   fieldText,
   footer,
@@ -120,7 +120,10 @@ function modelMarkdown(model: ModelPlan, isFull: boolean): string {
     ...section('Risk', riskLines(model)),
     ...section('Traffic', trafficLines(model)),
     ...section('Restarts', restarts.length === 0 ? [`- ${NO_RESTART}`] : restarts),
-    ...section('Cost', model.cost === undefined ? [] : [`- ${marked(costText(model.cost))}`]),
+    ...section(
+      'Cost',
+      costLines(model).map((line) => `- ${marked(line)}`),
+    ),
     ...(isFull ? folded(objects, model.objects) : [objects, '']),
   ];
   return `${lines.join('\n')}\n`;

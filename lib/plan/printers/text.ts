@@ -2,7 +2,7 @@ import type { ModelPlan, ObjectChange, Plan } from '../schema';
 import { bytesOf, fitted } from './fit';
 import {
   actionText,
-  costText,
+  costLines,
   counted,
   fieldText,
   footer,
@@ -55,7 +55,7 @@ function riskLines({ risks }: ModelPlan): readonly string[] {
 }
 
 function modelText(model: ModelPlan, isFull: boolean): string {
-  const { model_id, environments, objects, restarts, cost } = model;
+  const { model_id, environments, objects, restarts } = model;
   const restarted = restarts.map(restartText);
   const objectsTitle = `Objects (${hashText(model)})`;
   const lines = [
@@ -63,7 +63,7 @@ function modelText(model: ModelPlan, isFull: boolean): string {
     ...section('Risk', riskLines(model)),
     ...section('Traffic', trafficLines(model)),
     ...section('Restarts', restarted.length === 0 ? [NO_RESTART] : restarted),
-    ...section('Cost', cost === undefined ? [] : [costText(cost)]),
+    ...section('Cost', costLines(model)),
     ...(isFull
       ? [`  ${objectsTitle}`, ...indented(objects.flatMap(objectLines))]
       : [`  ${counted(objects.length, 'object')}`]),

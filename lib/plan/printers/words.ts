@@ -1,4 +1,6 @@
+import { isSameCost } from '../cost';
 import type {
+  CostNow,
   FieldChange,
   ModelPlan,
   Move,
@@ -112,17 +114,41 @@ export function restartText({ arm, kind, pods, seconds, because }: Restart): str
 
 const money = (amount: number): string => amount.toFixed(2);
 
+/** `35.45 to 70.90`; a lower bound says that it is one. */
+function boundText(amount: PlanCost['before'], unknown: readonly string[]): string {
+  return `${unknown.length === 0 ? '' : 'at least '}${rangeText(amount, money)}`;
+}
+
+function missingText(unknown: readonly string[]): string {
+  const names = [...new Set(unknown)].map(code);
+  return names.length === 0 ? '' : `; without a price: ${names.join(', ')}`;
+}
+
 /** `35.45 → 70.90 to 141.80 USD per month`. */
-export function costText({ before, after, currency, unknown }: PlanCost): string {
-  const change = `${rangeText(before, money)} → ${rangeText(after, money)} ${currency} per month`;
-  if (unknown.length === 0) return change;
-  return `at least ${change}; without a price: ${unknown.map(code).join(', ')}`;
+function costText({ before, after, currency, unknown }: PlanCost): string {
+  const change = `${boundText(before, unknown.before)} → ${boundText(after, unknown.after)}`;
+  return `${change} ${currency} per month${missingText([...unknown.before, ...unknown.after])}`;
+}
+
+/** `now 35.45 USD per month, 0.0012 per 1,000 requests`. */
+function nowText({ monthly, per_1000_requests: each, currency, unknown }: CostNow): string {
+  const thousand = each === null ? '' : `, ${rangeText(each)} per 1,000 requests`;
+  const amount = boundText(monthly, unknown);
+  return `now ${amount} ${currency} per month${thousand}${missingText(unknown)}`;
+}
+
+/** What a model costs before, after and now. */
+export function costLines({ cost, now }: ModelPlan): readonly string[] {
+  return [
+    ...(cost === undefined ? [] : [costText(cost)]),
+    ...(now === undefined ? [] : [nowText(now)]),
+  ];
 }
 
 /** What all models cost, where it changes; a line each environment. */
 export function totalLines({ costs }: Plan): readonly string[] {
   return costs
-    .filter(({ before, after }) => before.min !== after.min || before.max !== after.max)
+    .filter((cost) => !isSameCost(cost))
     .map(({ environment, ...cost }) => `All models in ${code(environment)}: ${costText(cost)}`);
 }
 
