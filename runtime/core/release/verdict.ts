@@ -81,13 +81,20 @@ const say = (
 
 const shareAt = ({ rollout: { steps } }: RolloutView, step: number): number => steps[step] ?? ALL;
 
-/** Trials of the candidate since the share rose to that of the step. */
+/**
+ * Trials that count for the step: since the share rose to it, the candidate's. At 100 % all of the
+ * rollout: callers enter once, and nearly all that come then have been counted before.
+ */
 function trialsOfStep(view: RolloutView): number {
   const below = view.step === 0 ? 0 : shareAt(view, view.step - 1) * HUNDREDTHS;
   return view.rows
-    .filter(({ hundredths }) => hundredths > below)
+    .filter(({ hundredths }) => hundredths > below || shareAt(view, view.step) >= ALL)
     .reduce((sum, { trials }) => sum + trials.candidate, 0);
 }
+
+/** Trials of stable in the whole rollout: a candidate is not compared with a few. */
+const trialsOfStable = ({ rows }: RolloutView): number =>
+  rows.reduce((sum, { trials }) => sum + trials.stable, 0);
 
 function abortOf(judged: Judged): Verdict | undefined {
   const { view, harm, need } = judged;
@@ -176,37 +183,59 @@ function nonInferiority(judged: Judged): Verdict | undefined {
     rows,
   });
   const rate = rateOf(view);
-  const required = Math.round(missing.p50);
   const text = `not shown yet that the candidate is within ${margin} points of stable: evidence ${number(evidenceOf(log))} of ${number(need)}`;
-  if (rate <= 0 || missing.p50 / rate > UNREACHABLE_SECONDS) {
-    const { unit } = view.rollout;
-    const advice = unit === 'caller' ? "unit: 'request', " : '';
-    const reason = `unreachable: ${view.seenCallers} ${unit}s, about ${required} more needed; a wider margin, ${advice}or POST …/rollout/advance`;
-    return say(judged, 'hold', reason, { gate: 'failed' });
-  }
+  if (isOutOfReach(missing.p50, rate)) return unreachable(judged, missing.p50);
   const wait = missingSeconds(missing, rate);
   return say(judged, 'hold', `${text}; about ${seconds(wait.p50)}`, { gate: 'failed', need: wait });
+}
+
+function unreachable(judged: Judged, missing: number): Verdict {
+  const { rollout, seenCallers } = judged.view;
+  const { unit } = rollout;
+  const advice = unit === 'caller' ? "unit: 'request', " : '';
+  const reason = `unreachable: ${seenCallers} ${unit}s, about ${Math.round(missing)} more needed; a wider margin, ${advice}or POST …/rollout/advance`;
+  return say(judged, 'hold', reason, { gate: 'failed' });
 }
 
 /** A longer wait for evidence is called out of reach. */
 const UNREACHABLE_SECONDS = 30 * 86_400;
 
+const isOutOfReach = (trials: number, rate: number): boolean =>
+  rate <= 0 || trials / rate > UNREACHABLE_SECONDS;
+
+/** Waits until both arms have the trials that the step asks for. */
+function enoughTrials(judged: Judged): Verdict | undefined {
+  const { view } = judged;
+  const { rollout, step } = view;
+  const trials = trialsOfStep(view);
+  const share = shareAt(view, step) / ALL;
+  const isAlone = share >= 1;
+  const stable = isAlone ? rollout.minRequests : trialsOfStable(view);
+  const missing = rollout.minRequests - trials;
+  if (missing <= 0 && stable >= rollout.minRequests) return undefined;
+  const full = view.isFull ? '; as many failing callers as are remembered: counting ended' : '';
+  if (missing <= 0) {
+    const reason = `${stable} of ${rollout.minRequests} trials of stable${full}`;
+    return say(judged, 'hold', reason);
+  }
+  const rate = rateOf(view) * share;
+  if (view.seenCallers > 0 && isOutOfReach(missing, rate)) {
+    return unreachable(judged, missing / share);
+  }
+  const spread = 1.645 * Math.sqrt(missing);
+  const need = rate > 0 ? missingSeconds({ p50: missing, p95: missing + spread }, rate) : undefined;
+  const where = isAlone ? '' : ' at this step';
+  const reason = `${trials} of ${rollout.minRequests} trials of the candidate${where}${full}`;
+  return say(judged, 'hold', reason, { need });
+}
+
 function advanceOf(judged: Judged): Verdict {
   const { view } = judged;
   const { rollout, step, stepMs, candidate } = view;
-  const trials = trialsOfStep(view);
+  const fewTrials = enoughTrials(judged);
+  if (fewTrials !== undefined) return fewTrials;
   const wait = minSecondsOf(view) - stepMs / 1000;
-  const missing = rollout.minRequests - trials;
   const isLast = step >= rollout.steps.length - 1;
-  if (missing > 0) {
-    const rate = (rateOf(view) * shareAt(view, step)) / ALL;
-    const spread = 1.645 * Math.sqrt(missing);
-    const need =
-      rate > 0 ? missingSeconds({ p50: missing, p95: missing + spread }, rate) : undefined;
-    const full = view.isFull ? '; as many failing callers as are remembered: counting ended' : '';
-    const reason = `${trials} of ${rollout.minRequests} trials of the candidate at this step${full}`;
-    return say(judged, 'hold', reason, { need });
-  }
   if (wait > 0) {
     return say(judged, 'hold', `this step lasts ${seconds(wait)} longer`, {
       need: { p50: wait, p95: wait },
@@ -225,7 +254,7 @@ function advanceOf(judged: Judged): Verdict {
   }
   const skipped =
     toStep > step + 1 ? `, steps that fewer than ${MIN_CALLERS} callers see are passed over` : '';
-  const reason = `no harm in ${trials} trials of the candidate; ${percent} % next${skipped}`;
+  const reason = `no harm in ${trialsOfStep(view)} trials of the candidate; ${percent} % next${skipped}`;
   return say(judged, 'advance', reason, { toStep });
 }
 

@@ -156,6 +156,26 @@ test.each<[string, RolloutView, object]>([
     { do: 'done' },
   ],
   [
+    'the last step, where every caller has been counted before',
+    view({ step: 3, rows: [row(half())] }),
+    { do: 'done' },
+  ],
+  [
+    'the last step without data',
+    view({ step: 3, rows: [row(half({ stable: 499, candidate: 499 }))] }),
+    { do: 'hold', reason: '499 of 500 trials of the candidate' },
+  ],
+  [
+    'few trials of stable',
+    view({ rows: [row({ hundredths: 9000, stable: 499, candidate: 4500 })] }),
+    { do: 'hold', reason: '499 of 500 trials of stable' },
+  ],
+  [
+    'a step that too few callers will ever reach',
+    view({ seenCallers: 200, callersPerSecond: 1e-3, rows: [row({ stable: 190, candidate: 10 })] }),
+    { do: 'hold', reason: expect.stringMatching(/^unreachable: 200 callers, about 9800 more/) },
+  ],
+  [
     'harm at 100 %',
     view({
       step: 3,
