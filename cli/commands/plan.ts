@@ -102,10 +102,13 @@ async function compare(
   });
 }
 
+const INCOMPLETE =
+  'observed rates are too low, and costs per request too high: a router did not report';
+
 /** One service observes one environment. */
 function observedIn({ observed }: Options, { environments }: Project, io: Io) {
   if (observed === undefined) return undefined;
-  if (environments.all.length === 1) return observations(readObserved(observed, io));
+  if (environments.all.length === 1) return readObserved(observed, io);
   throw new CommandError('--observed is about one environment; name it with --env', EXIT.usage);
 }
 
@@ -139,10 +142,7 @@ export function addPlan(program: Command, { io, format, finish }: CommandContext
       failOn,
       [],
     )
-    .option(
-      '--observed <file>',
-      'replicas and rates of a service (JSON): the cost of what runs now',
-    )
+    .option('--observed <file>', 'answer of GET /api/v1/observed: the cost of what runs now')
     .option('--live', 'compare with the cluster of the kubeconfig, by server-side dry runs')
     .option('--kubeconfig <file>', 'for --live (default: $KUBECONFIG or ~/.kube/config)')
     .option('--context <name>', 'for --live: context of the kubeconfig (default: the current one)')
@@ -154,7 +154,13 @@ export function addPlan(program: Command, { io, format, finish }: CommandContext
       const project = await loadProject(folder, options, io);
       const sides = await compare(folder, options, { project, io });
       const observed = observedIn(options, project, io);
-      const plan = planOf({ ...sides, library: VERSION, today: today(io), observed });
+      const plan = planOf({
+        ...sides,
+        notes: [...sides.notes, ...(observed?.complete === false ? [INCOMPLETE] : [])],
+        library: VERSION,
+        today: today(io),
+        observed: observed && observations(observed),
+      });
       io.out(printed(plan, options.format ?? format(), options.maxBytes));
       const failed = failures(options.failOn, plan);
       if (failed.length > 0) io.err(`fails because of --fail-on: ${failed.join(', ')}\n`);

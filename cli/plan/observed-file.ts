@@ -6,12 +6,12 @@ import { CommandError } from '../exit';
 import type { Io } from '../io';
 
 /**
- * Reads `--observed`: replicas and rates of a service.
+ * Reads `--observed`: what `GET /api/v1/observed` answered.
  * @throws CommandError when it is not that
  */
 export function readObserved(file: string, { cwd }: Io): Observed {
   const refuse = (words: string): never => {
-    throw new CommandError(`--observed ${file}: ${words}; docs/cost.md has an example`);
+    throw new CommandError(`--observed ${file}: ${words}; save the answer of GET /api/v1/observed`);
   };
   let value: unknown;
   try {

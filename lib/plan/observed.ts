@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { ModelObservation } from '../spec';
 
-// What a running service observed, for `plan --observed`.
+// What a running service observed: `GET /api/v1/observed` writes it, `plan --observed` reads it.
 
 const observedArmSchema = z.object({
   arm: z.string().describe('`stable`, or the name of the candidate.'),
@@ -23,6 +23,10 @@ export const observedSchema = z
     format: z.literal(1).describe('Rises when a field changes its meaning or goes.'),
     time: z.iso.datetime().describe('When it was observed.'),
     seconds: z.number().min(0).describe('Length of the time over which the rates were counted.'),
+    complete: z
+      .boolean()
+      .optional()
+      .describe('false: a router did not report, so the rates are too low.'),
     models: z.array(observedModelSchema),
   })
   .describe('Replicas and rates of all models, for the cost of a plan.');

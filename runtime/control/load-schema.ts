@@ -32,6 +32,8 @@ const armSchema = z.object({
   capacity: count,
   ready: count,
   last_request_at: time.optional(),
+  // Routers of earlier versions have none.
+  ended: count.optional(),
 });
 
 const loadSchema = z.object({

@@ -99,6 +99,8 @@ describe.each(['/api/v1/health', '/health'])('health below %s', (base) => {
 test('shows and changes only the models of a key for some', async () => {
   const { body } = await as('narrow', '/api/v1/models');
   expect(body).toMatchObject({ total: 1, models: [{ model_id: 'iris' }] });
+  const observed = await as('narrow', '/api/v1/observed');
+  expect(observed.body['models']).toMatchObject([{ model_id: 'iris' }]);
   expect((await as('narrow', '/api/v1/models/rose')).status).toBe(403);
   expect((await as('narrow', '/api/v1/models/nobody')).status).toBe(403);
   expect((await as('narrow', '/api/v1/models/rose', 'DELETE')).status).toBe(403);

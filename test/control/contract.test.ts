@@ -165,6 +165,7 @@ const LIFE: readonly Step[] = [
   ['GET', `${MODEL}/rollout`, 200],
   ['POST', `${MODEL}/scale`, 202, { replicas: 0 }],
   ['GET', `${MODEL}/status`, 200],
+  ['GET', '/api/v1/observed', 200],
   ['GET', '/api/v1/health/', 200],
   ['GET', '/api/v1/health/live', 200],
   ['GET', '/api/v1/health/ready', 200],

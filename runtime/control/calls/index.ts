@@ -2,6 +2,7 @@ import type { ApiCall } from '../define-call';
 import { deploy } from './deploy';
 import { healthCalls } from './health';
 import { logLevelCalls } from './log-level';
+import { observed } from './observed';
 import { abort, promote } from './promote';
 import { explain, get, list, status, versions } from './read';
 import { remove } from './remove';
@@ -25,6 +26,7 @@ export const CALLS: readonly ApiCall[] = [
   abort,
   ...rolloutCalls,
   explain,
+  observed,
   ...healthCalls,
   ...logLevelCalls,
 ];

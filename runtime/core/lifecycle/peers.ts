@@ -24,6 +24,8 @@ export interface ArmLoad {
   readonly ready: number;
   /** Milliseconds since the epoch, by its own clock. */
   readonly lastRequestAt?: number | undefined;
+  /** Requests that ended within its window (`windowSeconds`); routers of earlier versions say none. */
+  readonly ended?: number | undefined;
 }
 
 /** Load report of a router. Arms without a request since its start are left out. */
@@ -83,10 +85,11 @@ export function loadOf(
 ): RouterLoad {
   const arms = stats
     .filter(({ lastRequestAt, inFlight, queued }) => lastRequestAt ?? inFlight + queued)
-    .map(({ model, arm, inFlight, queued, capacity, lastRequestAt }): ArmLoad => {
+    .map(({ model, arm, inFlight, queued, capacity, lastRequestAt, window }): ArmLoad => {
       const replicas = table.models.get(model)?.arms.get(arm)?.replicas ?? [];
       const ready = replicas.filter(({ terminating }) => !terminating).length;
-      return { model, arm, inFlight, queued, capacity, lastRequestAt, ready };
+      const ended = window.requests;
+      return { model, arm, inFlight, queued, capacity, lastRequestAt, ready, ended };
     });
   return { router, at, startedAt, arms: byKey(arms), ...more };
 }

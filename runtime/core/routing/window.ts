@@ -64,6 +64,12 @@ function percentile(bins: Uint32Array, requests: number, part: number): number {
   return valueOf(Math.max(0, found));
 }
 
+/** Seconds that `windowStats` covers, of a window that began at `since`; at least one. */
+export function windowSeconds(now: number, since: number): number {
+  const full = (PARTS - 1) * PART_MS + (now % PART_MS);
+  return Math.max(1000, Math.min(full, now - since)) / 1000;
+}
+
 /** The last 55 to 60 seconds up to `now`. */
 export function windowStats(window: OutcomeWindow, now: number): WindowStats {
   const newest = Math.floor(now / PART_MS);

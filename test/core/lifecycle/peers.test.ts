@@ -62,6 +62,7 @@ describe('the load report of a router', () => {
         capacity: 8,
         ready: 2,
         lastRequestAt: AT - 5,
+        ended: 0,
       },
     ]);
   });
