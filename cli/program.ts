@@ -6,6 +6,7 @@ import { addFetch } from './commands/fetch';
 import { addInit } from './commands/init';
 import { addKeys } from './commands/keys';
 import { addPlan } from './commands/plan';
+import { addPrices } from './commands/prices';
 import { addRules } from './commands/rules';
 import { addServe } from './commands/serve';
 import { addServeOnnx } from './commands/serve-onnx';
@@ -43,6 +44,7 @@ function buildProgram(context: CommandContext): Command {
     addSynth,
     addValidate,
     addPlan,
+    addPrices,
     addRules,
     addDashboards,
     addInit,
