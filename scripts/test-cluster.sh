@@ -32,8 +32,8 @@ fi
 
 config=${E2E_CONFIG:-test/jest/cluster.config.js}
 if [[ $# -gt 0 ]]; then exec npx jest --config "$config" "$@"; fi
-# Two are alone: one counts requests and must not count how busy the machine is, the other stops the API
-# server that all need.
+# These are alone: two count requests and must not count how busy the machine is, one stops the API server
+# that all need.
 failed=0
 # What waits for a cluster can be late on a machine that others use, too: a suite that failed runs once
 # more, whole, and that is said. One that fails twice has failed.
@@ -42,6 +42,6 @@ suites() {
   echo "── again, the suites that failed"
   npx jest --config "$config" --onlyFailures --runInBand "$@"
 }
-suites --testPathIgnorePatterns '/node_modules/' '/(fire|outage)\.e2e' || failed=1
-suites --runInBand '/(fire|outage)\.e2e' || failed=1
+suites --testPathIgnorePatterns '/node_modules/' '/(fire|outage|rotation)\.e2e' || failed=1
+suites --runInBand '/(fire|outage|rotation)\.e2e' || failed=1
 exit $failed

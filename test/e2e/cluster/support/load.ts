@@ -1,4 +1,5 @@
 import { Agent } from 'node:http';
+import { Agent as TlsAgent } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { call } from '../../service';
 import type { Place } from './place';
@@ -29,13 +30,17 @@ export interface Asked {
   readonly body: object;
   /** Routers that are called in turn; without it the Service chooses one. */
   readonly routers?: readonly string[];
+  /** Default: that of the place. */
+  readonly key?: Readonly<Record<string, string>>;
 }
 
 /** Sends so many requests a second, whatever becomes of them: callers do not wait for each other. */
-export function steadyLoad({ url, key }: Place, asked: Asked, rate: number): Load {
-  const { path, body, routers = [url] } = asked;
+export function steadyLoad(place: Place, asked: Asked, rate: number): Load {
+  const { url, tls } = place;
+  const { path, body, routers = [url], key = place.key } = asked;
   // One connection for each that is under way; idle ones are used again.
-  const agent = new Agent({ keepAlive: true, maxSockets: Infinity, timeout: IDLE_MS });
+  const options = { keepAlive: true, maxSockets: Infinity, timeout: IDLE_MS };
+  const agent = tls === undefined ? new Agent(options) : new TlsAgent({ ...options, ...tls });
   const failed: string[] = [];
   const open = new Set<Promise<void>>();
   const begun = Date.now();

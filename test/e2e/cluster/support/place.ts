@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { Agent as TlsAgent } from 'node:https';
 import { Chart, Testing } from 'cdk8s';
 import { Secret } from 'cdk8s-plus-28';
 import type { ModelServiceProps } from '../../../../lib/constructs';
@@ -14,6 +15,7 @@ import { apply, kubectl, listOf } from './kubectl';
 // A namespace with restricted pod security and the service in it, as `ModelService` renders it.
 
 const KEYS = 'ai-model-service-keys';
+export const CERTIFICATE = 'ai-model-service-tls';
 /** Names differ between runs: a namespace that is being deleted takes its time. */
 const RUN = process.pid.toString(36);
 
@@ -21,6 +23,8 @@ export interface Place {
   readonly namespace: string;
   readonly environment: Environment;
   readonly url: string;
+  /** How the certificate of its port is checked; undefined: it speaks plain HTTP. */
+  readonly tls: Trust | undefined;
   readonly key: Readonly<Record<string, string>>;
   /** The header of a key that may write definitions and is no administrator's. */
   readonly writer: Readonly<Record<string, string>>;
@@ -33,6 +37,13 @@ export interface Place {
   /** What the routers wrote so far. */
   readonly logs: () => Promise<string>;
   readonly end: () => Promise<void>;
+}
+
+/** Options of node:tls. */
+export interface Trust {
+  readonly ca: string;
+  /** The name that the certificate has; tests call addresses. */
+  readonly servername: string;
 }
 
 /** `GET /status`, as far as the tests look at it. */
@@ -61,14 +72,16 @@ export interface Status {
 export interface PlaceOptions {
   readonly props?: Omit<ModelServiceProps, 'environment'>;
   readonly environment?: EnvironmentInput;
+  /** A certificate for its port, in a Secret of the name CERTIFICATE. */
+  readonly tls?: Trust;
   /** Objects that have to be there before the service. */
   readonly extra?: readonly object[];
 }
 
 export const namespaceOf = (name: string): string => `e2e-${name}-${RUN}`;
 
-const randomKey = (): string => `e2e-${randomBytes(16).toString('hex')}`;
-const digestOf = (key: string): string => createHash('sha256').update(key).digest('hex');
+export const randomKey = (): string => `e2e-${randomBytes(16).toString('hex')}`;
+export const digestOf = (key: string): string => createHash('sha256').update(key).digest('hex');
 
 export interface NewKeys {
   /** For everything. */
@@ -85,23 +98,34 @@ export function newKey(namespace: string): NewKeys {
     { name: 'tester', sha256: digestOf(key), scopes: ['admin'] },
     { name: 'writer', sha256: digestOf(writer), scopes: ['infer', 'read', 'write'] },
   ];
+  return { key, writer, secret: keysSecret(namespace, keys) };
+}
+
+/** The Secret from which the service reads the keys of its callers. */
+export function keysSecret(namespace: string, keys: readonly object[]): object {
   const stringData = { 'keys.yaml': JSON.stringify(keys) };
-  return {
-    key,
-    writer,
-    secret: { apiVersion: 'v1', kind: 'Secret', metadata: { name: KEYS, namespace }, stringData },
-  };
+  return { apiVersion: 'v1', kind: 'Secret', metadata: { name: KEYS, namespace }, stringData };
 }
 
 /** Few cores are shared by all suites; what a pod asks for is about scheduling only. */
 const SMALL = { cpu: '20m', memory: '256Mi', minReplicas: 2, maxReplicas: 2 };
 
-function rendered(environment: EnvironmentInput, props: PlaceOptions['props']): Manifest[] {
+function rendered(
+  environment: EnvironmentInput,
+  { props, tls }: Pick<PlaceOptions, 'props' | 'tls'>,
+): Manifest[] {
   const app = Testing.app();
   const chart = new Chart(app, 'service', { disableResourceNameHashes: true });
   const callers = Secret.fromSecretName(chart, 'keys', KEYS);
+  const secured = tls && { tls: Secret.fromSecretName(chart, 'tls', CERTIFICATE) };
   // oxlint-disable-next-line no-new
-  new ModelService(chart, 'service', { ...SMALL, keys: callers, ...props, environment });
+  new ModelService(chart, 'service', {
+    ...SMALL,
+    keys: callers,
+    ...secured,
+    ...props,
+    environment,
+  });
   const namespace = namespaceChart(app, parseEnvironment(environment));
   const charts = namespace === undefined ? [chart] : [namespace, chart];
   return charts.flatMap((one) => Testing.synth(one) as Manifest[]);
@@ -120,7 +144,7 @@ export async function install(name: string, options: PlaceOptions = {}): Promise
   const { key, writer, secret } = newKey(namespace);
   // The store of a suite is inside; REST may name it.
   const config = { models: { allowedHosts: [`store.${namespace}.svc:9000`] } };
-  const objects = rendered(input, { config, ...options.props });
+  const objects = rendered(input, { tls: options.tls, props: { config, ...options.props } });
   await apply(objects.slice(0, 1));
   await apply([secret, ...(options.extra ?? []), ...objects.slice(1)]);
   const inside = (...args: readonly string[]): Promise<string> =>
@@ -128,7 +152,8 @@ export async function install(name: string, options: PlaceOptions = {}): Promise
   await inside('rollout', 'status', 'deployment/ai-model-service', '--timeout=180s');
   const ip = await inside('get', 'service', 'ai-model-service', '-o', 'jsonpath={.spec.clusterIP}');
   const keys = { key: { 'x-api-key': key }, writer: { 'x-api-key': writer } };
-  const place = placeOf(namespace, parseEnvironment(input), `http://${ip}:8080`, keys);
+  const url = `${options.tls === undefined ? 'http' : 'https'}://${ip}:8080`;
+  const place = placeOf(namespace, parseEnvironment(input), url, { ...keys, tls: options.tls });
   const beyond = objects.slice(1).filter(({ metadata }) => metadata.namespace !== namespace);
   return { ...place, end: () => end(namespace, beyond) };
 }
@@ -144,10 +169,11 @@ function placeOf(
   namespace: string,
   environment: Environment,
   url: string,
-  keys: Pick<Place, 'key' | 'writer'>,
+  keys: Pick<Place, 'key' | 'writer' | 'tls'>,
 ): Omit<Place, 'end'> {
+  const agent = keys.tls && new TlsAgent({ ...keys.tls });
   const ask = (method: string, path: string, body?: unknown): Promise<Answer> =>
-    call(url + path, method, body, undefined, keys.key);
+    call(url + path, method, body, agent, keys.key);
   const inside = (...args: readonly string[]): Promise<string> =>
     kubectl([...args, '--namespace', namespace]);
   return {
