@@ -1,14 +1,9 @@
 import { z } from 'zod';
 import type { ArmLoad, RouterLoad } from '../core/lifecycle/peers';
+import type { PackedCounts } from '../core/release/rollout-state';
+import { packCounts, unpackCounts } from '../core/release/packed-counts';
 import { byKey } from '../core/lifecycle/peers';
-import {
-  countsListSchema,
-  countsOf,
-  decisionOf,
-  decisionsSchema,
-  wireCounts,
-  wireDecision,
-} from './rollout-schema';
+import { countsListSchema, decisionOf, decisionsSchema, wireDecision } from './rollout-schema';
 
 /**
  * The report of one router to another: `GET /internal/load`. During an update of the service two
@@ -52,7 +47,11 @@ function wireArm({ inFlight, lastRequestAt, ...rest }: ArmLoad): z.input<typeof 
   return { ...rest, in_flight: inFlight, ...last };
 }
 
-export function wireLoad(load: RouterLoad): z.input<typeof loadSchema> {
+type WireLoad = Omit<z.input<typeof loadSchema>, 'rollouts'> & {
+  readonly rollouts: readonly PackedCounts[];
+};
+
+export function wireLoad(load: RouterLoad): WireLoad {
   const { router, at, startedAt, arms, rollouts, decisions } = load;
   return {
     version: LOAD_VERSION,
@@ -60,7 +59,7 @@ export function wireLoad(load: RouterLoad): z.input<typeof loadSchema> {
     at,
     started_at: startedAt,
     arms: [...arms.values()].map(wireArm),
-    rollouts: rollouts.map(wireCounts),
+    rollouts: rollouts.map(packCounts),
     decisions: decisions.map(wireDecision),
   };
 }
@@ -77,7 +76,7 @@ export function parseLoad(value: unknown): RouterLoad | undefined {
     }),
   );
   const { router, at, started_at: startedAt } = data;
-  const rollouts = data.rollouts.map(countsOf);
+  const rollouts = data.rollouts.map(unpackCounts);
   const decisions = data.decisions.map(decisionOf);
   return { router, at, startedAt, arms: byKey(arms), rollouts, decisions };
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { ModelOverrides, ModelRecord } from '../cluster/port';
 import { messageOf } from '../core/lifecycle/fault';
 import { overridesOf } from '../core/routing/build-table';
+import { packCounts, unpackCounts } from '../core/release/packed-counts';
 import { newestCounts, totalOf } from '../core/release/rollout-counts';
 import {
   rolloutArmOf,
@@ -182,12 +183,14 @@ function isToStore(
 function decideOn(context: ControlContext, record: ModelRecord, state: RolloutState): RolloutState {
   const rules = rolloutRulesOf(record.spec);
   if (rules === undefined) return state;
-  const counts = newestCounts(state.counts, heardCounts(context, state.id));
+  const known = state.counts.map(({ boot, counts }) => ({ boot, counts: unpackCounts(counts) }));
+  const all = newestCounts(known, heardCounts(context, state.id));
+  const counts = all.map((one) => ({ boot: one.boot, counts: packCounts(one.counts) }));
   const facts = {
     record,
     rules,
     state: { ...state, counts },
-    total: totalOf(counts.map((one) => one.counts)),
+    total: totalOf(all.map((one) => one.counts)),
     active: activeRequestsOf(context, record.spec.id),
     isComplete: isEveryoneHeard(context),
     now: context.clock.now(),

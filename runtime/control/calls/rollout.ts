@@ -1,6 +1,7 @@
 import type { ModelRecord } from '../../cluster/port';
 import { overridesOf } from '../../core/routing/build-table';
 import { rolloutRulesOf, rolloutPercent, rolloutStateOf } from '../../core/release/rollout';
+import { unpackCounts } from '../../core/release/packed-counts';
 import { totalOf } from '../../core/release/rollout-counts';
 import type { RolloutState } from '../../core/release/rollout-state';
 import { isResting } from '../../core/release/rollout-step';
@@ -40,7 +41,7 @@ function rolloutViewOf(record: ModelRecord, live: RolloutState | undefined): obj
   const state = isNewer ? live : stored;
   const rules = rolloutRulesOf(record.spec);
   const { verdict, counts, candidate, phase, step, by } = state;
-  const total = totalOf(counts.map((one) => one.counts));
+  const total = totalOf(counts.map((one) => unpackCounts(one.counts)));
   const isCurrent = rules !== undefined && rolloutStateOf(record) !== undefined;
   const percent = isCurrent ? rolloutPercent(rules, state) : phase === 'done' ? 100 : 0;
   return {

@@ -5,7 +5,7 @@ import type { FailingHash, RolloutCounts, RouterCounts } from './rollout-state';
 /** Most failing callers of one rollout over all routers, both arms together. */
 const MAX_FAILING = 512;
 /** Runs of routers that are kept apart; the oldest of more are added up. */
-const MAX_BOOTS = 16;
+const MAX_BOOTS = 8;
 /** The sum of routers that are gone. */
 const GONE = 'gone';
 
@@ -113,7 +113,7 @@ const settled = (counts: RolloutCounts): RolloutCounts => ({
 
 /**
  * The newest counts of every run of a router: `known` ones, replaced by what is heard now. Of more
- * than 16 the first are added up.
+ * than 8 the first are added up.
  */
 export function newestCounts(
   known: readonly RouterCounts[],

@@ -48,6 +48,29 @@ export interface RouterCounts {
   readonly counts: RolloutCounts;
 }
 
+/** `RolloutCounts` in few bytes (`packed-counts.ts`). */
+export interface PackedCounts {
+  readonly model: string;
+  readonly rollout: string;
+  readonly rows: readonly (readonly number[])[];
+  /** Hash, 1 for the candidate, hundredths. */
+  readonly failing: readonly (readonly [number, number, number])[];
+  readonly full: boolean;
+  readonly seen: number;
+  readonly unnamed: number;
+  /** Requests and failures of the last minute. */
+  readonly stable: readonly [number, number];
+  readonly candidate: readonly [number, number];
+  /** Requests, slow ones, 95th percentile in milliseconds. */
+  readonly first_bytes: readonly [number, number, number | null];
+}
+
+/** The packed counts of one run of a router. */
+export interface StoredCounts {
+  readonly boot: string;
+  readonly counts: PackedCounts;
+}
+
 /** State of a rollout, stored beside the definition. */
 export interface RolloutState {
   /** Hash of what is rolled out: candidate, version of stable, rules. */
@@ -70,5 +93,5 @@ export interface RolloutState {
   readonly by?: string | undefined;
   /** Most ready replicas of the candidate so far. */
   readonly mostReady: number;
-  readonly counts: readonly RouterCounts[];
+  readonly counts: readonly StoredCounts[];
 }

@@ -2,7 +2,7 @@ import type { Rollout } from '../../../lib/spec';
 import type { ArmRecord, ModelRecord } from '../lifecycle/snapshot';
 import type { ActiveRequestsByArm } from './promotion';
 import { carriedPercent } from './promotion';
-import type { RolloutCounts, RolloutState } from './rollout-state';
+import type { RolloutCounts, RolloutState, StoredCounts } from './rollout-state';
 import type { RolloutView, Verdict } from './verdict';
 
 /** Fewer first bytes of stable say little about its 95th percentile. */
@@ -109,11 +109,19 @@ function moved(state: RolloutState, verdict: Verdict, now: number): RolloutState
   }
 }
 
+const withoutFailing = ({ boot, counts }: StoredCounts): StoredCounts => ({
+  boot,
+  counts: { ...counts, failing: [] },
+});
+
 /** The state after a verdict. */
 export function rolloutAfter(facts: RolloutFacts, verdict: Verdict): RolloutState {
   const { record, state, total, now } = facts;
   const ready = record.arms.find(({ name }) => name === state.candidate)?.ready ?? 0;
   const mostReady = Math.max(state.mostReady, ready);
   const next = moved({ ...state, mostReady, verdict }, verdict, now);
-  return { ...next, thresholdMs: thresholdOf(state, total) };
+  const isOver = next.phase === 'aborted' || next.phase === 'done';
+  // Who failed is needed only while evidence is counted.
+  const counts = isOver ? state.counts.map(withoutFailing) : state.counts;
+  return { ...next, counts, thresholdMs: thresholdOf(state, total) };
 }

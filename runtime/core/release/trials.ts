@@ -12,6 +12,8 @@ const MAX_FAILING = 512;
 /** 64 KB; at 50,000 callers 1 of 900 is taken for one that has been counted. */
 const SEEN_BITS = 2 ** 19;
 const SEEN_HASHES = 4;
+/** Shares that one rollout can have had; callers of further ones do not count. */
+const MAX_ROWS = 256;
 /** Values of a 32-bit seed. */
 const SEEDS = 2 ** 32;
 
@@ -197,7 +199,7 @@ class RolloutTrials implements Trials {
     if (key === undefined) return undefined;
     const known = this.callers.get(key);
     if (known === undefined) {
-      return this.isFull() || !this.hasRoom() || !this.seen.add(key)
+      return this.isFull() || !this.hasRoom(request.hundredths) || !this.seen.add(key)
         ? undefined
         : this.enter(request, key, now);
     }
@@ -206,8 +208,9 @@ class RolloutTrials implements Trials {
     return this.count(known, false);
   }
 
-  private hasRoom(): boolean {
-    return this.open < (this.options.maxOpen ?? MAX_OPEN);
+  private hasRoom(hundredths: number): boolean {
+    const isKnown = this.table.has(hundredths) || this.table.size < MAX_ROWS;
+    return isKnown && this.open < (this.options.maxOpen ?? MAX_OPEN);
   }
 
   private enter(
@@ -215,7 +218,7 @@ class RolloutTrials implements Trials {
     key: string,
     now: number,
   ): Trial | undefined {
-    if (!this.hasRoom()) return undefined;
+    if (!this.hasRoom(hundredths)) return undefined;
     const trial = new OpenTrial(key, by, arm, hundredths, now);
     this.secondAt(now).trials.push(trial);
     this.open += 1;
