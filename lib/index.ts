@@ -10,16 +10,21 @@ export {
 export { ruleGroups, type RuleGroup } from './monitoring';
 export { objectsOf, type KubeObject } from './objects';
 export {
+  costOf,
   defineEnvironment,
   defineModel,
   DefinitionError,
   findingsOf,
   parseEnvironment,
   parseModel,
+  type Amount,
+  type ArmCost,
+  type Cost,
   type Environment,
   type EnvironmentInput,
   type Fault,
   type Finding,
+  type ModelCost,
   type ModelInput,
   type ModelSpec,
 } from './spec/public';

@@ -1,4 +1,5 @@
 // The published subpath `spec`: definitions and environments as data, without cdk8s.
+export { costOf, type Amount, type ArmCost, type Cost, type ModelCost } from './cost';
 export { defineEnvironment, parseEnvironment, type Environment } from './environment';
 export type { EnvironmentInput } from './environmentinput';
 export { DefinitionError, type Fault } from './error';
