@@ -1,14 +1,14 @@
 import type { Rollout } from '../../lib/spec';
 import { rolloutSchema } from '../../lib/spec';
-import type { ByArm, HarmCounts, RowEvidence } from '../../runtime/core/release/evidence';
-import { evidenceOf, harmFactors, logEvidence } from '../../runtime/core/release/evidence';
+import type { RowEvidence } from '../../runtime/core/release/evidence';
 import { totalOf } from '../../runtime/core/release/rollout-counts';
 import type { RolloutCounts } from '../../runtime/core/release/rollout-state';
-import type { Trial, Trials } from '../../runtime/core/release/trials';
+import type { Trials } from '../../runtime/core/release/trials';
 import { createTrials } from '../../runtime/core/release/trials';
 import type { Verdict } from '../../runtime/core/release/verdict';
 import { decideRollout } from '../../runtime/core/release/verdict';
-import type { ArmName, Scenario } from './scenarios';
+import { failedEvidence, pooledRows, ThresholdRule } from './other-rules';
+import type { ArmName, Rule, Scenario } from './scenarios';
 
 /** Rollouts in virtual time: the real trials and verdicts, and callers that a seed makes up. */
 
@@ -32,50 +32,72 @@ const NO_FAILURES = { requests: 0, failures: 0 };
 
 interface Ending {
   readonly at: number;
-  readonly trial: Trial;
+  readonly end: () => void;
+}
+
+type SimRequest = Parameters<Trials['begin']>[0];
+
+interface SimResult {
   readonly failed: boolean;
+  readonly slow: boolean | undefined;
+  /** Seconds until it ends. */
+  readonly after: number;
 }
 
 /** One router of the simulation. */
 class SimRouter {
-  trials: Trials;
+  /** One, or without the rule `one set` one for each arm. */
+  private stores: readonly Trials[] = [];
   private endings: Ending[] = [];
 
   constructor(
     private readonly unit: Rollout['unit'],
     private readonly random: () => number,
+    private readonly without: Rule | undefined,
   ) {
-    this.trials = this.fresh();
-  }
-
-  private fresh(): Trials {
-    return createTrials({ unit: this.unit, closeMs: CLOSE_MS, random: this.random });
+    this.restart();
   }
 
   restart(): void {
-    this.trials = this.fresh();
+    const fresh = () =>
+      createTrials({
+        unit: this.unit,
+        closeMs: CLOSE_MS,
+        random: this.random,
+        // Without the rule `closing` there is nothing that others could wait for.
+        ...(this.without === 'closing' && { windowMs: 0 }),
+      });
+    this.stores = this.without === 'one set' ? [fresh(), fresh()] : [fresh()];
     this.endings = [];
   }
 
-  request(key: string, arm: ArmName, hundredths: number, now: number, failedAfter?: number): void {
-    const trial = this.trials.begin({ key, by: undefined, arm, hundredths }, now);
+  private storeOf(arm: ArmName): Trials | undefined {
+    return this.stores.at(arm === 'candidate' ? -1 : 0);
+  }
+
+  request(request: SimRequest, { failed, slow, after }: SimResult, now: number): void {
+    const at = now + after * 1000;
+    if (this.without === 'closing') {
+      const end = (): void =>
+        this.storeOf(request.arm)?.begin(request, at)?.end({ failed, slow }, at);
+      this.endings.push({ at, end });
+      return;
+    }
+    const trial = this.storeOf(request.arm)?.begin(request, now);
     if (trial === undefined) return;
-    const failed = failedAfter !== undefined;
-    if (failedAfter === undefined || failedAfter === 0) {
-      trial.end({ failed, slow: undefined }, now + 20);
-    } else this.endings.push({ at: now + failedAfter * 1000, trial, failed });
+    if (after === 0) trial.end({ failed, slow }, now + 20);
+    else this.endings.push({ at, end: () => trial.end({ failed, slow }, at) });
   }
 
   close(now: number): void {
-    const due = this.endings.filter(({ at }) => at <= now);
-    if (due.length > 0) this.endings = this.endings.filter(({ at }) => at > now);
-    for (const { at, trial, failed } of due) trial.end({ failed, slow: undefined }, at);
-    this.trials.close(now);
+    const due = this.endings.filter(({ at }) => at < now);
+    if (due.length > 0) this.endings = this.endings.filter(({ at }) => at >= now);
+    for (const { end } of due) end();
+    for (const store of this.stores) store.close(now);
   }
 
-  counts(): RolloutCounts {
-    const { trials } = this;
-    return {
+  counts(): readonly RolloutCounts[] {
+    return this.stores.map((trials) => ({
       model: 'simulated',
       rollout: 'simulated',
       rows: trials.rows(),
@@ -90,62 +112,32 @@ class SimRouter {
         candidate: NO_FAILURES,
         firstBytes: { requests: 0, slow: 0 },
       },
-    };
+    }));
   }
 }
 
 export interface Outcome {
   /** The first abort, and after how many seconds. */
   readonly abort: { readonly second: number; readonly verdict: Verdict } | undefined;
-  /** When other rules would have aborted, seconds. */
+  /** The first verdict that raises the share, seconds. */
+  readonly advance: number | undefined;
+  /** When the gate `failed` alone reached 100, and when other rules would have aborted, seconds. */
+  readonly single: number | undefined;
   readonly threshold: number | undefined;
   readonly pooled: number | undefined;
+  readonly isFull: boolean;
   readonly last: Verdict | undefined;
   readonly rows: readonly RowEvidence[];
 }
 
-/** What Flagger and Argo Rollouts are mostly given: more than 1 % failed in an interval. */
-class ThresholdRule {
-  private requests = 0;
-  private failed = 0;
-  private bad = 0;
-
-  constructor(
-    private readonly interval = 60,
-    private readonly limit = 5,
-  ) {}
-
-  add(failed: boolean): void {
-    this.requests += 1;
-    if (failed) this.failed += 1;
-  }
-
-  /** Aborts after the fifth bad interval, as Flagger does by default. */
-  aborts(second: number): boolean {
-    if (second % this.interval !== 0 || this.requests === 0) return false;
-    if (this.failed / this.requests > 0.01) this.bad += 1;
-    [this.requests, this.failed] = [0, 0];
-    return this.bad >= this.limit;
-  }
-}
-
-/** A sequential test on counts that are added up over the steps, at the mean share. */
-function pooledEvidence(rows: readonly RowEvidence[]): number {
-  const sum = (pick: (row: RowEvidence) => ByArm): ByArm => ({
-    stable: rows.reduce((total, row) => total + pick(row).stable, 0),
-    candidate: rows.reduce((total, row) => total + pick(row).candidate, 0),
-  });
-  const trials = sum((row) => row.trials);
-  const all = trials.stable + trials.candidate;
-  const pooled: HarmCounts = {
-    hundredths: all === 0 ? 0 : (10_000 * trials.candidate) / all,
-    trials,
-    harmed: sum(({ failed }) => failed),
-  };
-  return evidenceOf(logEvidence([pooled], 0, harmFactors));
-}
-
 const NEVER_ENDING = { steps: [0.01, 100], minSeconds: 604_800 } as const;
+
+/** Failures, by which the evidence of an abort changes; good trials do not move it. */
+const harmedIn = (rows: readonly RowEvidence[]): number =>
+  rows.reduce((sum, { failed, early, slow }) => {
+    const all = [failed, early.failed, slow.harmed];
+    return sum + all.reduce((total, one) => total + one.stable + one.candidate, 0);
+  }, 0);
 
 class Simulation {
   private readonly random: () => number;
@@ -157,19 +149,21 @@ class Simulation {
   private readonly draws = new Map<number, number>();
   /** What routers had counted before they started again. */
   private stored: readonly RolloutCounts[] = [];
-  private heard: readonly RolloutCounts[];
+  private heard: readonly (readonly RolloutCounts[])[];
   private callers = 0;
+  private lastHarmed = -1;
   private outcome: { -readonly [Key in keyof Outcome]?: Outcome[Key] } = {};
 
   constructor(
     private readonly scenario: Scenario,
     seed: number,
+    private readonly without: Rule | undefined,
   ) {
     this.random = seeded(seed);
-    this.unit = scenario.unit ?? 'caller';
+    this.unit = without === 'callers' ? 'request' : (scenario.unit ?? 'caller');
     this.parts = scenario.routers ?? [1];
-    this.rollout = rolloutSchema.parse({ ...NEVER_ENDING, unit: this.unit });
-    this.routers = this.parts.map(() => new SimRouter(this.unit, this.random));
+    this.rollout = rolloutSchema.parse({ ...NEVER_ENDING, ...scenario.rules, unit: this.unit });
+    this.routers = this.parts.map(() => new SimRouter(this.unit, this.random, without));
     this.heard = this.routers.map((router) => router.counts());
   }
 
@@ -181,31 +175,44 @@ class Simulation {
 
   /** Where a caller stands between the arms; one that comes again stays there. */
   private drawOf(caller: number): number {
-    if (this.scenario.fixedCallers === undefined || this.unit === 'request') return this.random();
+    const { fixedCallers, unit } = this.scenario;
+    if (fixedCallers === undefined || unit === 'request') return this.random();
     const known = this.draws.get(caller) ?? this.random();
     this.draws.set(caller, known);
     return known;
   }
 
   private anyRouter(): SimRouter | undefined {
+    if (this.routers.length === 1) return this.routers[0];
     let left = this.random();
     const index = this.parts.findIndex((part) => (left -= part) < 0);
     return this.routers.at(index);
   }
 
   private requests(second: number, now: number): void {
-    const { perSecond, share, harm, requestsOf, lateness } = this.scenario;
-    const hundredths = share(second);
+    const { perSecond, share, requestsOf, isUnnamed } = this.scenario;
+    const used = share(second);
+    const hundredths = this.without === 'used share' ? share(0) : used;
     for (let index = 0; index < perSecond; index += 1) {
       const caller = this.newCaller();
-      const arm: ArmName = this.drawOf(caller) * 10_000 < hundredths ? 'candidate' : 'stable';
+      const arm: ArmName = this.drawOf(caller) * 10_000 < used ? 'candidate' : 'stable';
+      const key = isUnnamed === true ? undefined : `c${caller}`;
+      const request = { key, by: undefined, arm, hundredths };
       for (let left = requestsOf?.(caller) ?? 1; left > 0; left -= 1) {
-        const isHarmed = this.random() < harm(arm, second, caller);
-        if (arm === 'candidate') this.rule.add(isHarmed);
-        const failedAfter = isHarmed ? (lateness?.(arm) ?? 0) : undefined;
-        this.anyRouter()?.request(`c${caller}`, arm, hundredths, now, failedAfter);
+        this.anyRouter()?.request(request, this.resultOf(arm, second, caller), now);
       }
     }
+  }
+
+  private resultOf(arm: ArmName, second: number, caller: number): SimResult {
+    const { harm, lateness, slow } = this.scenario;
+    const failed = this.random() < harm(arm, second, caller);
+    if (arm === 'candidate') this.rule.add(failed);
+    return {
+      failed,
+      slow: slow === undefined ? undefined : this.random() < slow(caller),
+      after: failed ? (lateness?.(arm) ?? 0) : 0,
+    };
   }
 
   private isSilent(second: number): boolean {
@@ -216,7 +223,7 @@ class Simulation {
   private hear(second: number): void {
     const { killEvery } = this.scenario;
     if (killEvery !== undefined && second % killEvery === 0) {
-      this.stored = [...this.stored, ...this.heard.slice(0, 1)];
+      this.stored = [...this.stored, ...(this.heard[0] ?? [])];
       this.routers[0]?.restart();
     }
     const silent = this.isSilent(second) ? this.routers.length - 1 : -1;
@@ -225,47 +232,60 @@ class Simulation {
     );
   }
 
+  /**
+   * A look without a new failure finds the evidence of the one before, so that only these are
+   * computed (and one per minute, for what depends on numbers of trials).
+   */
   private look(second: number): void {
-    const { perSecond } = this.scenario;
-    const total = totalOf([...this.stored, ...this.heard]);
+    const total = totalOf([...this.stored, ...this.heard.flat()]);
     const rows = total?.rows ?? [];
-    const verdict = decideRollout({
+    const harmed = harmedIn(rows);
+    const isStill = harmed === this.lastHarmed && (this.outcome.last?.e ?? 0) < 100;
+    if (isStill && second % 60 !== 0 && this.scenario.rules === undefined) return;
+    this.lastHarmed = harmed;
+    const isFull = total?.isFull === true;
+    const verdict = this.decide(second, this.without === 'rows' ? pooledRows(rows) : rows, isFull);
+    Object.assign(this.outcome, { last: verdict, rows, isFull });
+    if (verdict.do === 'abort') this.outcome.abort ??= { second, verdict };
+    if (verdict.do === 'advance' || verdict.do === 'done') this.outcome.advance ??= second;
+    if (failedEvidence(rows) >= 100) this.outcome.single ??= second;
+    if (failedEvidence(pooledRows(rows)) >= 100) this.outcome.pooled ??= second;
+  }
+
+  private decide(second: number, rows: readonly RowEvidence[], isFull: boolean): Verdict {
+    return decideRollout({
       rollout: this.rollout,
       step: 0,
       stepMs: second * 1000,
       rows,
       recent: { stable: NO_FAILURES, candidate: NO_FAILURES },
       seenCallers: this.callers,
-      callersPerSecond: perSecond,
+      callersPerSecond: this.scenario.perSecond,
       candidate: { carriesPercent: 100 },
       isComplete: !this.isSilent(second),
-      isFull: total?.isFull === true,
+      isFull,
       held: false,
     });
-    Object.assign(this.outcome, { last: verdict, rows });
-    if (verdict.do === 'abort') this.outcome.abort ??= { second, verdict };
-    if (second % 10 === 0 && pooledEvidence(rows) >= 100) this.outcome.pooled ??= second;
   }
 
-  run(seconds: number, lookEvery: number): Outcome {
+  run(seconds: number): Outcome {
     for (let second = 1; second <= seconds; second += 1) {
       const now = START_MS + second * 1000;
       this.requests(second, now);
       for (const router of this.routers) router.close(now + 1000);
       if (this.rule.aborts(second)) this.outcome.threshold ??= second;
-      if (second % lookEvery !== 0) continue;
       this.hear(second);
       this.look(second);
     }
-    const { abort, threshold, pooled, last, rows = [] } = this.outcome;
-    return { abort, threshold, pooled, last, rows };
+    const { abort, advance, single, threshold, pooled, isFull = false, rows = [] } = this.outcome;
+    return { abort, advance, single, threshold, pooled, isFull, last: this.outcome.last, rows };
   }
 }
 
-/** One rollout of so many seconds; the leader looks every second. */
+/** One rollout of so many seconds; the leader looks every second. `without`: a rule to leave out. */
 export const simulate = (
   scenario: Scenario,
   seconds: number,
   seed: number,
-  lookEvery = 1,
-): Outcome => new Simulation(scenario, seed).run(seconds, lookEvery);
+  without?: Rule,
+): Outcome => new Simulation(scenario, seed, without).run(seconds);

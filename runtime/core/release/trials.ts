@@ -105,7 +105,7 @@ class OpenTrial {
   failed = 0;
   judged = 0;
   slow = 0;
-  /** Of the first request: failed within two seconds; not ended yet. */
+  /** Of the first request: failed within two seconds, or for stable by now; not ended yet. */
   failedEarly = false;
   isFirstOpen = true;
 
@@ -136,7 +136,9 @@ class CountedRequest implements Trial {
     if (slow === true) trial.slow += 1;
     if (!this.isFirst) return;
     trial.isFirstOpen = false;
-    trial.failedEarly = failed && now - trial.startedAt <= EARLY_MS;
+    // The lane is read up to a second late: what stable fails until then must count as well.
+    const isEarly = trial.arm === 'stable' || now - trial.startedAt <= EARLY_MS;
+    trial.failedEarly = failed && isEarly;
   }
 }
 
@@ -251,18 +253,28 @@ class RolloutTrials implements Trials {
     return row;
   }
 
+  /**
+   * In the order of seconds: one that has ended waits for those before it. Those without a late
+   * failure would otherwise enter earlier than those with one, which is to the disadvantage of the
+   * arm that fails early.
+   */
   close(now: number): void {
-    const { closeMs } = this.options;
+    let isBlocked = false;
     this.seconds = this.seconds.filter((second) => {
       const endedAt = (second.second + 1) * SECOND_MS;
       if (!second.isEarlyCounted && now >= endedAt + EARLY_MS) this.countEarly(second);
-      if (now < endedAt + this.windowMs) return true;
-      const isDue = now >= endedAt + this.windowMs + closeMs;
-      if (!isDue && second.trials.some(({ open }) => open > 0)) return true;
+      isBlocked ||= !this.isClosed(second, now - endedAt - this.windowMs);
+      if (isBlocked) return true;
       if (!second.isEarlyCounted) this.countEarly(second);
       for (const trial of second.trials) this.closeTrial(trial);
       return false;
     });
+  }
+
+  /** `sinceMs`: since the windows of the second were over. */
+  private isClosed({ trials }: Second, sinceMs: number): boolean {
+    if (sinceMs < 0) return false;
+    return sinceMs >= this.options.closeMs || trials.every(({ open }) => open === 0);
   }
 
   private countEarly(second: Second): void {

@@ -84,6 +84,17 @@ describe('a trial', () => {
     expect(firstRow(trials)?.failed).toEqual({ stable: 1, candidate: 1 });
   });
 
+  test('waits for those of the seconds before it, so that a late failure delays both arms', () => {
+    const trials = trialsOf({ unit: 'request' });
+    const late = begin(trials, 'a', T0, 'stable');
+    begin(trials, 'b', T0 + 1000, 'candidate')?.end(FAILED, T0 + 1005);
+    trials.close(T0 + 10_000);
+    expect(firstRow(trials)?.trials).toEqual({ stable: 0, candidate: 0 });
+    late?.end(FAILED, T0 + 10_500);
+    trials.close(T0 + 11_000);
+    expect(firstRow(trials)?.failed).toEqual({ stable: 1, candidate: 1 });
+  });
+
   test('that has not ended by then has failed', () => {
     const trials = trialsOf({ unit: 'request' });
     begin(trials, 'a');
@@ -109,13 +120,14 @@ describe('a trial', () => {
   test('in the fast lane: a stable that has not ended yet is not taken for a good one', () => {
     const trials = trialsOf({ unit: 'request' });
     begin(trials, 'a', T0, 'stable');
+    begin(trials, 'e', T0, 'stable')?.end(FAILED, T0 + 2500);
     begin(trials, 'b', T0, 'candidate');
     begin(trials, 'c', T0, 'candidate')?.end(FAILED, T0 + 100);
     begin(trials, 'd', T0, 'candidate')?.end(FAILED, T0 + 2500);
     trials.close(T0 + 3000);
     expect(firstRow(trials)?.early).toEqual({
-      trials: { stable: 1, candidate: 3 },
-      failed: { stable: 1, candidate: 1 },
+      trials: { stable: 2, candidate: 3 },
+      failed: { stable: 2, candidate: 1 },
     });
   });
 
