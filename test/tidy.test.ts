@@ -114,6 +114,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   'runtime/data/dispatch/': [
     'runtime/core',
     'runtime/shared/keyed-hash',
+    'types:runtime/shared/spans',
     'types:runtime/data/http/exchange',
   ],
   // Words into other words: nothing here calls anybody.
@@ -146,6 +147,15 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'zod',
     'zod-openapi',
     'lazy:swagger-ui-dist',
+    'node:',
+  ],
+  // The libraries are loaded only where traces are configured.
+  'runtime/traces/': [
+    'runtime/shared',
+    '@opentelemetry/api',
+    '@opentelemetry/otlp-transformer',
+    '@opentelemetry/resources',
+    'types:@opentelemetry/sdk-trace-base',
     'node:',
   ],
   'runtime/onnx/': [

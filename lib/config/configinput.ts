@@ -346,6 +346,26 @@ interface AuditInput {
   payload?: PayloadInput | undefined;
 }
 
+interface TracesInput {
+  /** Collector that takes OTLP over HTTP (protobuf); without a path: /v1/traces is appended. */
+  endpoint: string;
+  /**
+   * File with further headers for the collector, a line `name: value` each, such as its
+   * credentials; read again for each export.
+   */
+  headersFile?: string | undefined;
+  /** Part of the traces that begin here; a caller’s own decision is followed. */
+  sampleRatio?: number | undefined;
+  /** `service.name` of the spans. */
+  serviceName?: string | undefined;
+  /** Spans that wait for the collector; more are dropped and counted. */
+  maxQueue?: number | undefined;
+  /** Longest time of one export, and of the last one at shutdown. */
+  timeoutSeconds?: number | undefined;
+  /** PEM file of the authorities of an https collector; absent: those of Node.js. */
+  caFile?: string | undefined;
+}
+
 interface LoggingInput {
   /** Least severity that is written. */
   level?: 'debug' | 'info' | 'warn' | 'error' | 'silent' | undefined;
@@ -376,6 +396,8 @@ export interface ConfigInput {
   auth?: AuthInput | undefined;
   /** Record of changes and inference calls. */
   audit?: AuditInput | undefined;
+  /** Traces of requests, for an OpenTelemetry collector; absent: none. */
+  traces?: TracesInput | undefined;
   /** Severity and form of the log. */
   logging?: LoggingInput | undefined;
 }

@@ -7,6 +7,7 @@ import { localSchema } from './local';
 import { modelsSchema } from './models';
 import { routingSchema } from './routing';
 import { serverSchema } from './server';
+import { tracesSchema } from './traces';
 
 export const configSchema = z.strictObject({
   server: serverSchema.prefault({}).describe('Ports, connections and their limits.'),
@@ -23,6 +24,9 @@ export const configSchema = z.strictObject({
   routing: routingSchema.prefault({}).describe('Constants of balancing, ejection and retries.'),
   auth: authSchema.prefault({}).describe('Callers and their keys.'),
   audit: auditSchema.prefault({}).describe('Record of changes and inference calls.'),
+  traces: tracesSchema
+    .optional()
+    .describe('Traces of requests, for an OpenTelemetry collector; absent: none.'),
   logging: z
     .strictObject({
       level: z

@@ -4,6 +4,7 @@ import { ConnectionsByAddress, heapMibOf, LargeThread } from '../data';
 import type { EngineCounts } from '../metrics';
 import { HeldBytes } from '../shared/held-bytes';
 import type { ServerCertificate } from '../shared/server-certificate';
+import type { Traces } from '../traces';
 import type { Config } from './config';
 import { addressLimitOf, heldBytesOf } from './config-mapping';
 import { auditCountsOf } from './open-audit';
@@ -15,6 +16,8 @@ export interface Guards {
   readonly audit: Audit;
   /** Undefined: the ports speak plain text. */
   readonly tls: ServerCertificate | undefined;
+  /** Undefined: nothing is traced. */
+  readonly traces: Traces | undefined;
 }
 
 /** Reads keys and certificate again, whether they have changed or not. */
@@ -24,7 +27,7 @@ export async function reloadAll({ auth, tls }: Pick<Guards, 'auth' | 'tls'>): Pr
 }
 
 /** Limits of memory and connections over all callers. */
-export function openLimits(config: Config, { auth, audit, tls }: Guards) {
+export function openLimits(config: Config, { auth, audit, tls, traces }: Guards) {
   const held = new HeldBytes(heldBytesOf(config));
   const callers = new ConnectionsByAddress(addressLimitOf(config));
   const thread = new LargeThread({ heapMib: heapMibOf(held.max) });
@@ -35,6 +38,7 @@ export function openLimits(config: Config, { auth, audit, tls }: Guards) {
     auth: auth.numbers(),
     audit: auditCountsOf(audit.status()),
     tls: tlsCountsOf(tls),
+    spansDropped: traces?.dropped() ?? 0,
   });
   return { held, callers, thread, counts };
 }

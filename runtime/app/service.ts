@@ -28,6 +28,7 @@ import { openAuth } from './open-auth';
 import type { Guards } from './open-limits';
 import { openLimits, reloadAll } from './open-limits';
 import { brokenTlsFiles, openTls } from './open-tls';
+import { openTraces } from './open-traces';
 import { environmentOf, openCluster, policyRulesOf, withArtifacts } from './open-cluster';
 import { openRouters } from './open-routers';
 import type { ServiceOptions } from './service-options';
@@ -76,7 +77,7 @@ const faultsOf =
 
 function openData(options: ServiceOptions, guards: Guards, control: () => Control) {
   const { config, version, log } = options;
-  const { auth, audit, tls } = guards;
+  const { auth, audit, tls, traces } = guards;
   const table: TableHolder = { current: EMPTY_TABLE };
   const bounds = openLimits(config, guards);
   const tellFault = (model: string, error: string): void =>
@@ -102,6 +103,7 @@ function openData(options: ServiceOptions, guards: Guards, control: () => Contro
     clock,
     random: Math.random,
     newId: randomUUID,
+    tracer: traces?.tracer,
     ...edgeOptionsOf(config),
     version,
     limits: limitsOf(config),
@@ -264,13 +266,15 @@ async function warnWhileWaiting(synced: Promise<unknown>, { kind }: Cluster, log
  */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { config, log } = options;
+  const traces = openTraces(options);
   const auth = await openAuth(options);
   const tls = openTls(options);
   const [environment, chainKey] = [await environmentOf(options), chainKeyOf(options)];
   const cluster = await openCluster(options, environment);
   const opened = await openRouters(options, environment);
   const audit = openAudit(options, chainKey);
-  const data: Data = { ...openData(options, { auth, audit, tls }, () => control), ...opened };
+  const guards: Guards = { auth, audit, tls, traces };
+  const data: Data = { ...openData(options, guards, () => control), ...opened };
   const folder = openModelsFolder(options, cluster, audit);
   const more = { audit, environment };
   const control: Control = openControl(options, cluster, data, auth, folder, more);
@@ -283,7 +287,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     control.stop();
     data.end();
     await Promise.all([opened.close(), cluster.close()]);
-    await audit.close();
+    await Promise.all([audit.close(), traces?.close()]);
   };
   const drain = async (): Promise<void> => {
     control.beginShutdown();

@@ -316,6 +316,12 @@ export const SERVICE_FAMILIES = {
     help: 'The first 48 bits of the MAC of that line as a number, for audit verify --head.',
     labels: [],
   },
+  spansDropped: {
+    name: 'ai_model_trace_spans_dropped_total',
+    type: 'counter',
+    help: 'Spans that no collector has got: the queue was full, or the export failed.',
+    labels: [],
+  },
   lag: {
     name: 'ai_model_event_loop_lag_seconds',
     type: 'gauge',

@@ -48,6 +48,8 @@ export interface EngineCounts {
   readonly auth: AuthCounters;
   readonly audit: AuditCounts;
   readonly tls: TlsCounts;
+  /** Spans of traces. */
+  readonly spansDropped: number;
 }
 
 export const NO_COUNTS: EngineCounts = {
@@ -64,6 +66,7 @@ export const NO_COUNTS: EngineCounts = {
   },
   audit: { failing: 0, waitingLines: 0, droppedLines: 0, chainLines: 0, chainHead: 0 },
   tls: { notAfterSeconds: 0, faulty: 0 },
+  spansDropped: 0,
 };
 
 /** Observation and counters of one scrape. */
@@ -84,6 +87,7 @@ const VALUES: Readonly<Record<Exclude<Key, Labelled>, (seen: Scraped) => number>
   auditChainHead: ({ engine }) => engine.audit.chainHead,
   certificateNotAfter: ({ engine }) => engine.tls.notAfterSeconds,
   certificateFaulty: ({ engine }) => engine.tls.faulty,
+  spansDropped: ({ engine }) => engine.spansDropped,
   leader: ({ isLeader }) => (isLeader ? 1 : 0),
   peers: ({ peers }) => peers,
   watchSynced: ({ snapshot }) => (snapshot.phase === 'synced' ? 1 : 0),

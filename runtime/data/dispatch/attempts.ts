@@ -26,9 +26,11 @@ import type { Death } from './suspects';
 import { mayHaveDied } from './suspects';
 import { ActiveBatchMember } from './batch-members';
 import { planRetry } from './retry-plan';
+import { attemptSpan, endAttemptSpan, endQueueSpan } from './attempt-span';
 import type { PendingAttempt } from './pending-attempts';
 import type { TimerClock, Admission, QueuedRequest } from './queue';
 import { drain, onAbort, requestEndpoint } from './queue';
+import type { Span } from '../../shared/spans';
 import type { AbortSignalLike } from '../http/exchange';
 import type { AttemptCallbacks, AttemptVerdict, Job, JobCall } from './job';
 
@@ -109,6 +111,7 @@ export class ActiveJob implements JobProgress {
     const { context, job, call } = this;
     const { tries, startedAt: since, deadline } = this;
     const mayProbe = tries === 0 && call.replayable && model.route.inference.idempotent;
+    let queued: Span | undefined;
     const admission = requestEndpoint(
       context,
       chosen,
@@ -124,10 +127,12 @@ export class ActiveJob implements JobProgress {
       (later) => {
         const at = context.clock.now();
         this.queuedMs += at - now;
+        endQueueSpan(queued, later);
         this.onAdmission(model, chosen, later, at);
       },
     );
     if (admission !== undefined) this.onAdmission(model, chosen, admission, now);
+    else queued = job.span?.child('queue', 'internal');
   }
 
   private filter(mayProbe: boolean): EndpointFilter {
@@ -211,6 +216,7 @@ class ActiveAttempt implements AttemptCallbacks, PendingAttempt {
   private isGood = false;
   /** The replica has received the whole request. */
   private isSent = false;
+  private span: Span | undefined;
   /** When the whole request was sent; milliseconds since the epoch. */
   sentAt: number;
 
@@ -232,8 +238,10 @@ class ActiveAttempt implements AttemptCallbacks, PendingAttempt {
     const { replica } = endpoint;
     const remainingMs = Math.max(0, owner.deadline - sentAt);
     const { tries: number, isSuspect } = owner;
+    const span = attemptSpan(owner.job.span, { replica, arm, number });
+    this.span = span;
     try {
-      owner.call.attempt({ replica, arm, remainingMs, number, isSuspect }, this);
+      owner.call.attempt({ replica, arm, remainingMs, number, isSuspect, span }, this);
     } catch (error) {
       // A throwing attempt is a programming error; it must release the slot.
       const message = error instanceof Error ? error.message : String(error);
@@ -259,6 +267,7 @@ class ActiveAttempt implements AttemptCallbacks, PendingAttempt {
     const { context } = owner;
     const now = context.clock.now();
     const isAnswered = result.kind === 'answered';
+    if (isAnswered) this.span?.set('http.response.status_code', result.status);
     const good = isAnswered && !isUnavailable(result.status);
     this.isGood = good;
     if (this.isSent) {
@@ -294,6 +303,7 @@ class ActiveAttempt implements AttemptCallbacks, PendingAttempt {
   release(end: AttemptResult, now: number): void {
     this.isOver = true;
     const { owner, arm, endpoint, isGood, takenAt } = this;
+    endAttemptSpan(this.span, end);
     const { context } = owner;
     if (isGood) arm.serviceMs = spreadAfter(arm.serviceMs, now - takenAt);
     const blame = isGood && end.kind !== 'answered' ? end : undefined;

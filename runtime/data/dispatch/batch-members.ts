@@ -5,7 +5,9 @@ import type { DispatchContext, JobProgress } from './outcomes';
 import { describeResult, endTrial, recordEnd } from './outcomes';
 import type { ArmState, DispatchState } from './arm-state';
 import type { QueuedRequest } from './queue';
+import { attemptSpan, endAttemptSpan } from './attempt-span';
 import { onAbort } from './queue';
+import type { Span } from '../../shared/spans';
 import type {
   AttemptCallbacks,
   AttemptVerdict,
@@ -34,6 +36,7 @@ export class ActiveBatchMember implements BatchMember, AttemptCallbacks {
   private stopListening: () => void = () => undefined;
   private callerGone: () => void = () => undefined;
   private status = 0;
+  private span: Span | undefined;
 
   constructor(
     private readonly owner: MemberJob,
@@ -107,8 +110,11 @@ export class ActiveBatchMember implements BatchMember, AttemptCallbacks {
     if (tries > 1) endTrial(owner, true, owner.context.clock.now());
     owner.tries += tries;
     owner.queuedMs = sentAt - owner.startedAt;
-    const remainingMs = Math.max(0, owner.deadline - owner.context.clock.now());
+    const now = owner.context.clock.now();
+    const remainingMs = Math.max(0, owner.deadline - now);
     const number = owner.tries;
+    // The batch call has no trace of its own: each of its requests shows it as an attempt.
+    this.span = attemptSpan(owner.job.span, { replica, arm, number }, now - sentAt);
     try {
       owner.call.receive({ replica, arm, remainingMs, number }, this, answered);
     } catch (error) {
@@ -123,11 +129,13 @@ export class ActiveBatchMember implements BatchMember, AttemptCallbacks {
     this.isSettled = true;
     const { owner } = this;
     if (result.kind !== 'answered') {
+      endAttemptSpan(this.span, result);
       owner.fail(result);
       return 'deliver';
     }
     const { status } = result;
     this.status = status;
+    this.span?.set('http.response.status_code', status);
     owner.firstByteMs = owner.context.clock.now() - owner.startedAt;
     owner.failure = isUnavailable(status) ? describeResult(result) : undefined;
     return 'deliver';
@@ -135,6 +143,7 @@ export class ActiveBatchMember implements BatchMember, AttemptCallbacks {
 
   finished(end: AttemptResult, broken?: BrokenAnswer): void {
     const { context } = this.owner;
+    endAttemptSpan(this.span, end);
     recordEnd(context, this.owner, this.status, end, context.clock.now(), broken);
   }
 }

@@ -1,6 +1,7 @@
 import type { BrokenAnswer, Priority, ShedReason, AttemptResult } from '../../core/routing/outcome';
 import type { FreeCapacity } from '../../core/routing/batch-chunks';
 import type { ArmRoute, ModelRoute, ReplicaRoute } from '../../core/routing/table';
+import type { Span } from '../../shared/spans';
 import type { HttpResponse, AbortSignalLike } from '../http/exchange';
 
 /** One attempt at one replica, started by the dispatcher and made by the upstream client. */
@@ -13,6 +14,8 @@ export interface Attempt {
   readonly number: number;
   /** Requests of this model have crashed replicas: is this one of them? */
   readonly isSuspect?: boolean;
+  /** Of a job that is traced. */
+  readonly span?: Span | undefined;
 }
 
 /**
@@ -87,6 +90,8 @@ export interface Job {
   readonly items: number;
   /** 32 hex digits of W3C Trace Context, if the request has them. */
   readonly traceId?: string | undefined;
+  /** The parent of its spans; absent: the request is not traced. */
+  readonly span?: Span | undefined;
   /** A call for a batch has no outcome of its own; its members have. */
   readonly isBatchCall?: boolean | undefined;
   readonly planned?: PlannedTarget | undefined;

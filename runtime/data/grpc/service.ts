@@ -15,7 +15,7 @@ import type { AuthResult } from '../../auth/port';
 import { auditLineOf } from '../handlers/audit-line';
 import { STATUS_ABORTED } from '../../core/routing/error-codes';
 import { CallerGone } from '../upstream/failure';
-import { tracingOf } from '../upstream/headers';
+import { tracingOf } from '../upstream/tracing';
 import type { IncomingRequest } from '../http/exchange';
 import type { Fields } from '../http/fields';
 import { authenticated, refusalFor } from '../handlers/request';

@@ -1,6 +1,7 @@
 import type { Metadata, ServiceError } from '@grpc/grpc-js';
 import type { Refusal } from '../transcode/refusal';
-import type { Origin, Tracing } from '../upstream/headers';
+import type { Origin } from '../upstream/headers';
+import type { Tracing } from '../upstream/tracing';
 
 // google.rpc.Code for what HTTP callers get a status for: there is one table of errors, and gRPC
 // reads it too.

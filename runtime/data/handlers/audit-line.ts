@@ -1,7 +1,7 @@
 import type { AuditEntry } from '../../audit';
 import { STATUS_ABORTED } from '../../core/routing/error-codes';
 import type { IncomingRequest, RequestObserver } from '../http/exchange';
-import type { Tracing } from '../upstream/headers';
+import type { Tracing } from '../upstream/tracing';
 import { callerAddress } from '../../shared/trusted-proxies';
 import type { Plane } from './request';
 

@@ -8,7 +8,8 @@ import { errorAnswer } from './error-answer';
 import { Refusal } from '../transcode/refusal';
 import type { Exchange } from '../http/exchange';
 import type { WriteRefusal } from '../http/server/early-refusal';
-import { calledHost, DEFAULT_RULES, headerRules, ownHeaders, tracingOf } from '../upstream/headers';
+import { calledHost, DEFAULT_RULES, headerRules, ownHeaders } from '../upstream/headers';
+import { tracingOf } from '../upstream/tracing';
 import { trustedProxiesOf } from '../../shared/trusted-proxies';
 import { crossOrigin, isOfPage, isSafeMethod } from '../../shared/origins';
 import type { InferenceContext } from '../upstream/infer';
@@ -25,6 +26,7 @@ import { refusalWriter } from './http-errors';
 import type { DataPlaneOptions, Plane, Request } from './request';
 import { authenticated, refusalFor, sendJson } from './request';
 import { sampledExchange } from './sampled-exchange';
+import { nameSpan, observerOf, spanNameOf, templateOf } from './server-span';
 import { createShadows } from '../shadow/shadows';
 
 export interface DataPlane {
@@ -72,10 +74,10 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
 function handle(plane: Plane, incoming: Exchange): void {
   const { clock, newId, payload } = plane;
   let kind: RouteKind | undefined;
-  const tracing = tracingOf(incoming, newId);
+  const tracing = tracingOf(incoming, newId, plane.tracer, spanNameOf(incoming.method));
   const began = clock.now();
   const line = auditLineOf(plane, tracing, incoming, began);
-  incoming.account = line;
+  incoming.account = observerOf(incoming.method, tracing.span, line);
   const isSampled = payload !== undefined && line !== undefined;
   const exchange = isSampled ? sampledExchange(payload, incoming, line) : incoming;
   const request: Request = {
@@ -92,6 +94,7 @@ function handle(plane: Plane, incoming: Exchange): void {
     if (matched.found !== 'route') throw notFound(matched);
     const { route } = matched;
     kind = route.kind;
+    if (tracing.span !== undefined) nameSpan(tracing.span, exchange.method, templateOf(route));
     requireOwnOrigin(plane, exchange);
     // The body is not read before.
     const known = plane.authenticate(exchange);

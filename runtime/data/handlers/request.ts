@@ -13,7 +13,9 @@ import type { HeldBytes, Holding } from '../../shared/held-bytes';
 import { MemoryFull } from '../../shared/held-bytes';
 import type { IsTrustedProxy } from '../../shared/trusted-proxies';
 import { callerAddress } from '../../shared/trusted-proxies';
-import type { ExtraHeaders, HeaderRules, Origin, Tracing } from '../upstream/headers';
+import type { Tracer } from '../../shared/spans';
+import type { ExtraHeaders, HeaderRules, Origin } from '../upstream/headers';
+import type { Tracing } from '../upstream/tracing';
 import { JSON_TYPE, ownHeaders, upstreamHeaders } from '../upstream/headers';
 import { HttpFault } from '../http/fields';
 import type { InferenceContext } from '../upstream/infer';
@@ -40,6 +42,8 @@ export interface DataPlaneOptions {
   readonly clock: TimerClock;
   /** In [0, 1). */
   readonly random: () => number;
+  /** Records requests; absent: none is traced. */
+  readonly tracer?: Tracer | undefined;
   /** Ids for requests that bring none. */
   readonly newId: () => string;
   /** Addresses whose X-Forwarded-* headers are trusted. */
@@ -181,6 +185,7 @@ export function callOptions(
     held: exchange.held,
     headers: upstreamHeaders(exchange, tracing, plane, ownBody),
     traceId: tracing.traceparent?.slice(3, 35),
+    span: tracing.span,
   };
 }
 

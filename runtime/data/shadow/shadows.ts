@@ -57,7 +57,8 @@ function shadowBase(base: CallOptions, arm: string): CallOptions {
   const { signal } = new AbortController();
   const headers = withoutHeaders(base.headers, (name) => name === 'accept-encoding');
   // Copies have a memory limit of their own and may outlive the request.
-  return { ...base, headers, arm, priority: 'low', signal, held: undefined };
+  // The caller does not wait for a copy: it is not part of its trace.
+  return { ...base, headers, arm, priority: 'low', signal, held: undefined, span: undefined };
 }
 
 type Report = (verdict: ShadowVerdict, differing?: readonly string[]) => void;

@@ -129,7 +129,7 @@ export class UpstreamCall<T extends UpstreamRequest> implements JobCall, Respons
       {
         method,
         target,
-        headers: attemptHeaders(replica, request, upload, timeoutMs),
+        headers: this.headersOf(attempt, request),
         body,
         upload,
         timeoutMs,
@@ -139,6 +139,14 @@ export class UpstreamCall<T extends UpstreamRequest> implements JobCall, Respons
       },
       this,
     );
+  }
+
+  private headersOf({ replica, remainingMs, span }: Attempt, request: T): HeaderText {
+    const headers = attemptHeaders(replica, request, this.upload, remainingMs);
+    const { span: parent } = this.base;
+    if (span === undefined || parent === undefined) return headers;
+    // The server's spans are children of the attempt's, not of the request's.
+    return headers.replace(parent.traceparent, span.traceparent);
   }
 
   private poisoned({ arm, replica }: Attempt): ExchangeFailure | undefined {

@@ -1,8 +1,9 @@
 import type { IsTrustedProxy } from '../../shared/trusted-proxies';
 import { HEAD_LENGTH } from '../../shared/binary';
-import { requestIdOf, traceparentOf } from '../../shared/request-id';
+import { traceparentOf } from '../../shared/request-id';
 import type { HeaderText, IncomingRequest } from '../http/exchange';
 import type { Fields } from '../http/fields';
+import type { Tracing } from './tracing';
 
 /** RFC 9110, section 7.6.1, and headers that are hop-by-hop by convention. */
 const HOP_BY_HOP = new Set([
@@ -183,22 +184,6 @@ export function endToEnd(fields: Fields, filter: HeaderFilter): HeaderText {
   return fields.cut((name) => filter(name) && !dropped.has(name));
 }
 
-/** Identifies a request across services. */
-export interface Tracing {
-  readonly requestId: string;
-  readonly traceparent: string | undefined;
-}
-
-export function tracingOf(
-  { fields }: Pick<IncomingRequest, 'fields'>,
-  newId: () => string,
-): Tracing {
-  return {
-    requestId: requestIdOf(fields.get('x-request-id'), newId),
-    traceparent: traceparentOf(fields.get('traceparent')),
-  };
-}
-
 /** The host the client called; a trusted proxy reports it in X-Forwarded-Host. */
 export function calledHost(
   { fields, remoteAddress }: IncomingRequest,
@@ -278,6 +263,12 @@ function missingType(fields: Fields): HeaderText | undefined {
   return fields.get(HEAD_LENGTH) === undefined ? JSON_TYPE : BINARY_TYPE;
 }
 
+/** A `tracestate` belongs to its `traceparent`: a trace that begins here has none. */
+function ofTrace(fields: Fields, headers: HeaderText): HeaderText {
+  if (traceparentOf(fields.get('traceparent')) !== undefined) return headers;
+  return withoutHeaders(headers, (name) => name === 'tracestate');
+}
+
 /**
  * Headers of a request to a model server, without Host, Content-Length and the deadline, which
  * each try adds.
@@ -285,14 +276,16 @@ function missingType(fields: Fields): HeaderText | undefined {
  */
 export function upstreamHeaders(
   exchange: IncomingRequest,
-  { requestId, traceparent }: Tracing,
+  { requestId, traceparent, span }: Tracing,
   { trust, rules }: { readonly trust: IsTrustedProxy; readonly rules: HeaderRules },
   ownBody: boolean,
 ): HeaderText {
   const trusted = trust(exchange.remoteAddress);
   const { own, passed, untyped } = trusted ? rules.fromProxy : rules.fromStranger;
   const type = ownBody ? JSON_TYPE : missingType(exchange.fields);
-  const kept = endToEnd(exchange.fields, ownBody ? own : type === undefined ? passed : untyped);
+  const filter = ownBody ? own : type === undefined ? passed : untyped;
+  const whole = endToEnd(exchange.fields, filter);
+  const kept = span === undefined ? whole : ofTrace(exchange.fields, whole);
   const caller = forwardedFor(exchange, trusted);
   const trace = traceparent === undefined ? '' : `traceparent: ${traceparent}\r\n`;
   return `${kept}${type ?? ''}${caller}x-request-id: ${requestId}\r\n${trace}`;

@@ -14,7 +14,7 @@ import type {
 } from './call';
 import { UpstreamCall } from './call';
 import { failureOf } from './failure';
-import type { Tracing } from './headers';
+import type { Tracing } from './tracing';
 import { callerHeaders, ownHeaders, typeLine } from './headers';
 
 /** Routes whose bytes are relayed unchanged where the server supports the protocol. */
