@@ -97,7 +97,10 @@ function nextRevision(
   hash: string,
 ): StoredModel {
   const { spec, options, artifacts, now } = proposal;
-  const { by, manager, state } = options;
+  const { by, manager } = options;
+  // The overrides of the previous definition end here; a rollout says itself what it is about.
+  const rollout = before?.state?.rollout;
+  const state = rollout === undefined ? options.state : { rollout, ...options.state };
   const revision = (before?.revision ?? 0) + 1;
   const entry: StoredRevision = {
     revision,
@@ -118,7 +121,6 @@ function nextRevision(
     createdAt: before?.createdAt ?? now,
     updatedAt: now,
     deleting: false,
-    // The overrides of the previous definition end here.
     ...(state !== undefined && { state: { ...state, hash } }),
     history: [entry, ...(before?.history ?? [])].slice(0, HISTORY_LIMIT),
   };

@@ -12,6 +12,7 @@ import {
 } from '../core/release/rollout';
 import type { RolloutState, RouterCounts } from '../core/release/rollout-state';
 import { isResting, rolloutAfter, rolloutView, startedRollout } from '../core/release/rollout-step';
+import type { Verdict } from '../core/release/verdict';
 import { decideRollout } from '../core/release/verdict';
 import { keyedHash } from '../shared/keyed-hash';
 import { activeRequestsOf } from './active-requests';
@@ -179,6 +180,15 @@ function isToStore(
   return !isResting(state) && now - storedAt >= STORE_MS;
 }
 
+/** What the definition of a model that others write needs after a rollout. */
+function toCommit({ spec, manager }: ModelRecord, verdict: Verdict): Verdict {
+  const arm = rolloutArmOf(spec);
+  if (verdict.do !== 'done' || arm === undefined) return verdict;
+  const { name, version } = arm;
+  const reason = `${verdict.reason}; ${manager} writes this model: give stable the version ${version} there and ${name} traffic 100 in place of rollout, then remove ${name} when stable has rolled`;
+  return { ...verdict, reason };
+}
+
 /** The state after what all routers have counted by now. */
 function decideOn(context: ControlContext, record: ModelRecord, state: RolloutState): RolloutState {
   const rules = rolloutRulesOf(record.spec);
@@ -200,7 +210,7 @@ function decideOn(context: ControlContext, record: ModelRecord, state: RolloutSt
   const verdict = decideRollout(view);
   // Trials that began before a pause may still prove harm; anything else is for a person.
   if (state.phase === 'paused' && verdict.do !== 'abort') return { ...state, counts };
-  return rolloutAfter(facts, verdict);
+  return rolloutAfter(facts, record.manager === MANAGER ? verdict : toCommit(record, verdict));
 }
 
 function tell(

@@ -138,8 +138,15 @@ describe('a good candidate', () => {
     await run(2400, 50, () => share() === 100);
     await run(100, 50);
     expect(await status()).toMatchObject({ phase: 'done', percent: 100 });
+    expect(verdictOf(await status())['reason']).toMatch(/argocd writes this model: give stable/);
     expect((await ask(iris)).body).toMatchObject({ version: 'v1' });
     expect(share()).toBe(100);
+    // Git follows: stable takes the version, and the candidate keeps the callers meanwhile.
+    await place(service, { ...withCandidate({ traffic: 100 }), version: 'v2' }, 'argocd');
+    expect(share()).toBe(100);
+    await run(3, 50);
+    expect(share()).toBe(100);
+    expect(await status()).toMatchObject({ phase: 'done' });
   });
 
   test('does not move without requests, or with requests that name no caller', async () => {
@@ -218,6 +225,7 @@ describe('a new definition', () => {
     await run(2, 20);
     expect((await status())['id']).toBe(id);
     await place(service, rollout({}, { name: 'Iris' }), 'rest');
+    expect(share()).toBe(5);
     await run(2, 20);
     expect((await status())['id']).toBe(id);
     expect(share()).toBe(5);

@@ -32,7 +32,7 @@ beforeAll(async () => {
   await apply(storeObjects(FILE), '--namespace', place.namespace);
   await place.kubectl('rollout', 'status', 'deployment/store', '--timeout=120s');
 });
-afterAll(() => place.end());
+afterAll(() => place?.end());
 
 // oxlint-disable-next-line typescript/no-explicit-any
 const rolloutOf = (id: string) => async (): Promise<any> =>

@@ -38,8 +38,11 @@ function overridesState(states: readonly ModelOverrides[], starting: boolean): O
   return { states, ...(starting && { starting: true as const }) };
 }
 
+/** A rollout outlives the definition it began with: it says itself which candidate it is about. */
 export function overridesFor({ states }: OverridesState, hash: string): ModelOverrides | undefined {
-  return states.find((state) => state.hash === hash);
+  const own = states.find((state) => state.hash === hash);
+  const rollout = own?.rollout ?? states.find((state) => state.rollout !== undefined)?.rollout;
+  return rollout === undefined ? own : { ...own, hash, rollout };
 }
 
 const present = (...states: readonly (ModelOverrides | undefined)[]): readonly ModelOverrides[] =>
