@@ -74,7 +74,7 @@ test('what all routers counted aborts, in all routers, whoever has the callers',
   await begin(['a', 'b', 'c']);
   expect(shares()).toEqual([5, 5, 5]);
   breakCandidate(0.25);
-  expect(await run(60, UNEVEN, isAborted)).toBeLessThan(15);
+  expect(await run(60, UNEVEN, isAborted)).toBeLessThan(40);
   const [first, ...others] = await Promise.all([status(0), status(1), status(2)]);
   expect(first).toMatchObject({ phase: 'aborted', percent: 0 });
   for (const other of others) expect(other).toEqual(first);
@@ -87,7 +87,7 @@ test('a new leader goes on with what the one before had counted, and what died w
   const before = await status();
   const harmed = (body: Record<string, unknown>) =>
     (body['gates'] as { candidate: { n: number; harmed: number } }[])[0]?.candidate;
-  expect(harmed(before)?.n).toBeGreaterThan(100);
+  expect(harmed(before)?.n).toBeGreaterThan(20);
   fleet.routers[0]?.close();
   fleet.pods.delete('a');
   fleet.leader = 'b';
@@ -115,7 +115,7 @@ test('an abort reaches the other routers while the cluster stores nothing', asyn
   await begin(['a', 'b', 'c']);
   isDown = true;
   breakCandidate(0.25);
-  expect(await run(60, UNEVEN, isAborted)).toBeLessThan(15);
+  expect(await run(60, UNEVEN, isAborted)).toBeLessThan(40);
   isDown = false;
   await run(3, { a: 1 });
   const stored = fleet.cluster
