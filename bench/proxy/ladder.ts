@@ -25,7 +25,11 @@ const RUNGS: readonly Rung[] = [
   ['+ split by cohort', { key: KEY, split: true }],
   ['+ a line in the record', { key: KEY, split: true, audit: true }],
   ['+ its chain', { key: KEY, split: true, audit: true, chain: true }],
+  ['+ trace context', { key: KEY, split: true, audit: true, chain: true, traces: true }],
 ];
+
+/** Every request is recorded: what a sampled one costs, without its export. */
+const SAMPLED = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 
 async function targetsOf(work: string): Promise<readonly Target[]> {
   const backend = await openBackend(work, false);
@@ -36,7 +40,10 @@ async function targetsOf(work: string): Promise<readonly Target[]> {
   for (const [index, [name, on]] of RUNGS.entries()) {
     const folder = join(work, `router-${index}`);
     const opened = await router({ bin, models: [modelOf(SIZE)], ...on }, backend, folder);
-    targets.push({ name, ...opened, ...passing(SIZE) });
+    const asking = passing(SIZE);
+    const headers =
+      on.traces === true ? { ...asking.headers, traceparent: SAMPLED } : asking.headers;
+    targets.push({ name, ...opened, ...asking, headers });
     if (index === RUNGS.length - 1) {
       targets.push({ name: '+ native both ways', ...opened, ...native(SIZE) });
     }

@@ -4,13 +4,17 @@ import type { Service } from '../../runtime/app/service';
 import { projectFolder, serviceIn } from '../app/support';
 import type { Backend, Behave } from '../support/backend';
 import { json, startBackend, stopBackends } from '../support/backend';
+import { connect, stopGrpc } from '../data/grpc/support';
 import { until } from '../support/plane';
 import type { Collector, ReceivedSpan } from './support';
 import { startCollector } from './support';
 
 // A service with traces, from the configuration to the bytes at a collector.
 
-const ANSWER = { model_name: 'iris', outputs: [{ name: 'y', data: [7] }] };
+const ANSWER = {
+  model_name: 'iris',
+  outputs: [{ name: 'y', datatype: 'INT32', shape: [1], data: [7] }],
+};
 const TRACE_ID = '0af7651916cd43dd8448eb211c80319c';
 const CALLER = `00-${TRACE_ID}-b7ad6b7169203331-01`;
 const KEY = 'a-secret-key-of-the-caller';
@@ -24,14 +28,20 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
+  await stopGrpc();
   await service?.close();
   service = undefined;
   await stopBackends();
   folder.remove();
 });
 
-async function start(endpoint: string, backends: readonly Backend[], more = ''): Promise<Service> {
-  const server = 'server: { port: 0, accept_seconds: 0 }';
+async function start(
+  endpoint: string,
+  backends: readonly Backend[],
+  more = '',
+  ports = '',
+): Promise<Service> {
+  const server = `server: { port: 0, accept_seconds: 0, ${ports} }`;
   const traces = `traces: { endpoint: '${endpoint}', service_name: clinic, ${more} }`;
   const opened = await serviceIn(folder.path, `${server}\n${traces}`, backends);
   service = opened;
@@ -157,6 +167,48 @@ test('the caller decides whether its trace is sampled; others are by the ratio',
   });
   expect(spans.map(({ traceId }) => traceId)).not.toContain(TRACE_ID);
   expect(collector.bytes()).not.toContain(KEY);
+});
+
+test('calls over gRPC and of the management API have a server span each', async () => {
+  const collector = await startCollector();
+  const backend = await startBackend(() => json(ANSWER));
+  const opened = await start(url(collector.backend), [backend], 'sample_ratio: 0', 'grpc_port: 0');
+  const client = connect(Number(opened.grpcAddress?.split(':')[1]));
+  const metadata = { traceparent: CALLER };
+  const tensor = { name: 'patient-name', datatype: 'INT32', shape: [1] };
+  const inputs = [{ ...tensor, contents: { int_contents: [424_242] } }];
+  await client.call('ModelInfer', { model_name: 'iris', inputs }, metadata);
+  await client.fail('ModelInfer', { model_name: KEY, inputs }, metadata);
+  const listed = await fetch(`${opened.url}/api/v1/models`, { headers: metadata });
+  await listed.text();
+  await fetch(`${opened.url}/api/v1/models`, { headers: { traceparent: 'none' } });
+  await stopGrpc();
+  const spans = await exported(collector);
+
+  const rpc = 'inference.GRPCInferenceService/ModelInfer';
+  const [good, unknown] = named(spans, rpc);
+  expect(good?.attributes).toEqual({
+    'rpc.system': 'grpc',
+    'rpc.service': 'inference.GRPCInferenceService',
+    'rpc.method': 'ModelInfer',
+    'rpc.grpc.status_code': 0,
+    'ai_model.id': 'iris',
+    'ai_model.arm': 'stable',
+    'ai_model.version': '1',
+    'ai_model.outcome': 'success',
+  });
+  expect(unknown?.attributes).toMatchObject({ 'rpc.grpc.status_code': 5 });
+  const [attempt] = named(spans, 'attempt');
+  expect(attempt?.parentId).toBe(good?.spanId);
+  const [call] = named(spans, 'GET');
+  expect(call?.attributes).toMatchObject({
+    'http.request.method': 'GET',
+    'http.response.status_code': 200,
+    'ai_model.outcome': 'success',
+  });
+  expect(listed.headers.get('traceparent')).toBe(`00-${TRACE_ID}-${call?.spanId}-01`);
+  expect(spans.map(({ traceId }) => traceId)).toEqual([TRACE_ID, TRACE_ID, TRACE_ID, TRACE_ID]);
+  for (const secret of [KEY, '424242']) expect(collector.bytes()).not.toContain(secret);
 });
 
 test('a collector that is down changes no answer; its spans are counted as dropped', async () => {

@@ -2,12 +2,12 @@ import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Metadata, ServerInterceptingCallInterface, ServerUnaryCall } from '@grpc/grpc-js';
 import type { AuthResult } from '../../auth/port';
-import type { AuditLine } from '../handlers/audit-line';
 import { auditLineOf } from '../handlers/audit-line';
 import { binaryPayload } from '../handlers/sampled-exchange';
 import { Refusal } from '../transcode/refusal';
-import type { IncomingRequest } from '../http/exchange';
+import type { IncomingRequest, RequestObserver } from '../http/exchange';
 import type { Tracing } from '../upstream/tracing';
+import { rpcObserverOf } from '../handlers/server-span';
 import { tracingOf } from '../upstream/tracing';
 import type { Fields } from '../http/fields';
 import { checkText, fieldsOf, HttpFault } from '../http/fields';
@@ -55,7 +55,7 @@ export interface GrpcContext {
 export interface GrpcCall {
   readonly exchange: IncomingRequest;
   readonly tracing: Tracing;
-  readonly account: AuditLine | undefined;
+  readonly account: RequestObserver | undefined;
   /** Milliseconds since the epoch, `Infinity` when the caller set none. */
   readonly deadline: number;
 }
@@ -118,19 +118,24 @@ export const identified = (metadata: Metadata, identity: AuthResult): void =>
   void IDENTITIES.set(metadata, identity);
 
 /** @throws Refusal */
-export function grpcCallOf(context: GrpcContext, call: ServerUnaryCall<Buffer, Buffer>): GrpcCall {
+export function grpcCallOf(
+  context: GrpcContext,
+  path: string,
+  call: ServerUnaryCall<Buffer, Buffer>,
+): GrpcCall {
   const { plane, certificates, maxMetadataBytes } = context;
   const fields = fieldsFrom(call.metadata, maxMetadataBytes);
   const signal = new CallerSignal();
   // Also emitted after the end, when no listener is left.
   call.on('cancelled', () => signal.abort());
   if (call.cancelled) signal.abort();
-  const tracing = tracingOf({ fields }, plane.newId);
+  const tracing = tracingOf({ fields }, plane.newId, plane.tracer, path);
   const remoteAddress = hostOf(call.getPeer());
   const identity = IDENTITIES.get(call.metadata);
-  const account = auditLineOf(plane, tracing, { fields, remoteAddress });
-  if (account !== undefined && plane.payload !== undefined)
-    account.payload = binaryPayload(plane.payload);
+  const line = auditLineOf(plane, tracing, { fields, remoteAddress });
+  if (line !== undefined && plane.payload !== undefined)
+    line.payload = binaryPayload(plane.payload);
+  const account = rpcObserverOf(path, tracing.span, line);
   // Of the answer; the message is counted where it comes in.
   const held = plane.held.of(remoteAddress);
   return {

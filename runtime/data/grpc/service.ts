@@ -10,11 +10,13 @@ import {
   ResponderBuilder,
   ServerInterceptingCall,
   ServerListenerBuilder,
+  status as GrpcStatus,
 } from '@grpc/grpc-js';
 import type { AuthResult } from '../../auth/port';
 import { auditLineOf } from '../handlers/audit-line';
 import { STATUS_ABORTED } from '../../core/routing/error-codes';
 import { CallerGone } from '../upstream/failure';
+import { rpcObserverOf } from '../handlers/server-span';
 import { tracingOf } from '../upstream/tracing';
 import type { IncomingRequest } from '../http/exchange';
 import type { Fields } from '../http/fields';
@@ -62,6 +64,12 @@ function methodsOf({ plane }: GrpcContext): Readonly<Record<string, Method>> {
 type Unary = ServerUnaryCall<Buffer, Buffer>;
 type Respond = Parameters<handleUnaryCall<Buffer, Buffer>>[1];
 
+/** Ends the span and the audit line of a call. */
+function finish(call: GrpcCall | undefined, code: GrpcStatus, httpStatus: number): void {
+  call?.tracing.span?.set('rpc.grpc.status_code', code);
+  call?.account?.onFinished(httpStatus);
+}
+
 function refuse(
   { plane }: GrpcContext,
   call: GrpcCall | undefined,
@@ -69,21 +77,28 @@ function refuse(
   respond: Respond,
 ) {
   // The caller left; the stream is closed.
-  if (error instanceof CallerGone) return call?.account?.onFinished(STATUS_ABORTED);
+  if (error instanceof CallerGone) return finish(call, GrpcStatus.CANCELLED, STATUS_ABORTED);
   const tracing = call?.tracing ?? untraced(plane);
   const refusal = refusalFor(plane, tracing, error);
-  call?.account?.onFinished(refusal.status);
-  respond(statusOf(refusal, tracing, new Metadata()));
+  const refused = statusOf(refusal, tracing, new Metadata());
+  finish(call, refused.code, refusal.status);
+  respond(refused);
 }
 
-async function answer(context: GrpcContext, method: Method, unary: Unary, respond: Respond) {
+async function answer(
+  context: GrpcContext,
+  path: string,
+  method: Method,
+  unary: Unary,
+  respond: Respond,
+) {
   let call: GrpcCall | undefined;
   try {
-    call = grpcCallOf(context, unary);
+    call = grpcCallOf(context, path, unary);
     const { message, origin } = await method(call, unary.request);
     if (origin !== undefined) call.account?.onRouted(origin.arm, origin.version);
-    call.account?.onFinished(unary.cancelled ? STATUS_ABORTED : 200);
-    if (unary.cancelled) return;
+    if (unary.cancelled) return finish(call, GrpcStatus.CANCELLED, STATUS_ABORTED);
+    finish(call, GrpcStatus.OK, 200);
     unary.sendMetadata(setOwn(new Metadata(), call.tracing, origin));
     respond(null, message);
   } catch (error) {
@@ -92,6 +107,8 @@ async function answer(context: GrpcContext, method: Method, unary: Unary, respon
     call?.exchange.held.release();
   }
 }
+
+const pathOf = (method: string): string => `inference.GRPCInferenceService/${method}`;
 
 const unchanged = (message: Buffer): Buffer => message;
 
@@ -103,7 +120,7 @@ export function serviceOf(context: GrpcContext): {
   const methods = Object.entries(methodsOf(context));
   const definitions = methods.map(([name]) => {
     const definition = {
-      path: `/inference.GRPCInferenceService/${name}`,
+      path: `/${pathOf(name)}`,
       requestStream: false,
       responseStream: false,
       requestSerialize: unchanged,
@@ -115,7 +132,7 @@ export function serviceOf(context: GrpcContext): {
   });
   const handlers = methods.map(([name, method]) => {
     const handle: handleUnaryCall<Buffer, Buffer> = (unary, respond) =>
-      void answer(context, method, unary, respond);
+      void answer(context, pathOf(name), method, unary, respond);
     return [name, handle] as const;
   });
   return { definition: Object.fromEntries(definitions), methods: Object.fromEntries(handlers) };
@@ -123,7 +140,7 @@ export function serviceOf(context: GrpcContext): {
 
 /** A message may have many megabytes: authenticate, and look for memory, before it is read. */
 export function admissionInterceptor(context: GrpcContext): ServerInterceptor {
-  return (_method, call) => {
+  return ({ path }, call) => {
     const leave = context.running.begin();
     const remoteAddress = hostOf(call.getPeer());
     const held = context.plane.held.of(remoteAddress);
@@ -139,7 +156,7 @@ export function admissionInterceptor(context: GrpcContext): ServerInterceptor {
         let caller: string | undefined;
         const fail = (error: unknown): void => {
           const message = { fields, remoteAddress, caller };
-          if (!isOver) call.sendStatus(refusalStatus(context, message, error));
+          if (!isOver) call.sendStatus(refusalStatus(context, path.slice(1), message, error));
           end();
         };
         const begin = (known: Fields, identity: AuthResult): void => {
@@ -175,15 +192,19 @@ export function admissionInterceptor(context: GrpcContext): ServerInterceptor {
 /** The status of a call that is refused before its message is read, with its audit line. */
 function refusalStatus(
   { plane }: GrpcContext,
+  path: string,
   message: Pick<IncomingRequest, 'fields' | 'remoteAddress'> & {
     readonly caller?: string | undefined;
   },
   error: unknown,
 ) {
-  const tracing = tracingOf(message, plane.newId);
+  const tracing = tracingOf(message, plane.newId, plane.tracer, path);
   const refusal = refusalFor(plane, tracing, error);
-  const account = auditLineOf(plane, tracing, message);
+  const line = auditLineOf(plane, tracing, message);
+  const account = rpcObserverOf(path, tracing.span, line);
   account?.onIdentified(message.caller, undefined);
+  const refused = statusOf(refusal, tracing, new Metadata());
+  tracing.span?.set('rpc.grpc.status_code', refused.code);
   account?.onFinished(refusal.status);
-  return statusOf(refusal, tracing, new Metadata());
+  return refused;
 }

@@ -15,7 +15,7 @@ export interface LinePayload {
 }
 
 /** The one audit entry of a request, however it ends. */
-export class AuditLine implements RequestObserver {
+class AuditLine implements RequestObserver {
   private caller: string | undefined;
   private model: string | undefined;
   private arm: string | undefined;

@@ -7,6 +7,9 @@ import { Refusal } from '../transcode/refusal';
 import { calledHost, endToEnd, filterOf, forwardedFor } from '../upstream/headers';
 import type { HttpClient, ServerAddress } from '../http/client/client';
 import { awaitResponse } from '../http/client/client';
+import { traceparentOf } from '../../shared/request-id';
+import type { Span } from '../../shared/spans';
+import { observerOf, spanNameOf } from './server-span';
 import type { Plane } from './request';
 import { ownerOf } from './request';
 
@@ -26,7 +29,7 @@ export interface ManagementOptions {
   readonly client: HttpClient;
   /** Where the management app listens; only this process can connect. */
   readonly place: ServerAddress;
-  readonly plane: Pick<Plane, 'trust' | 'clock' | 'authenticate'>;
+  readonly plane: Pick<Plane, 'trust' | 'clock' | 'authenticate' | 'tracer'>;
   /** What tells the app who showed a client certificate; absent: nothing. */
   readonly handOver?: (exchange: Exchange) => string | undefined;
 }
@@ -50,6 +53,8 @@ const FOR_US = filterOf(
     !name.startsWith('x-forwarded-') &&
     name !== 'forwarded',
 );
+/** The app gets the context of our own span instead of the caller's. */
+const FOR_US_TRACED = filterOf((name) => FOR_US(name) && name !== 'traceparent');
 const FOR_CALLER = filterOf(() => true);
 
 /** The app gets all end-to-end headers, credentials included. */
@@ -57,8 +62,10 @@ function headersFor(
   { plane: { trust }, handOver }: ManagementOptions,
   exchange: Exchange,
   body: Buffer | undefined,
+  span: Span | undefined,
 ): HeaderText {
-  const kept = endToEnd(exchange.fields, FOR_US);
+  const own = endToEnd(exchange.fields, span === undefined ? FOR_US : FOR_US_TRACED);
+  const kept = span === undefined ? own : `${own}traceparent: ${span.traceparent}\r\n`;
   const trusted = trust(exchange.remoteAddress);
   const caller = forwardedFor(exchange, trusted);
   const host = trusted ? calledHost(exchange, trust) : undefined;
@@ -77,13 +84,24 @@ function refuse(exchange: Exchange, { plane }: ManagementOptions, refusal: Refus
 const noResponse = (what: string): Refusal =>
   new Refusal('INTERNAL', `the management API gave no answer: ${what}`);
 
+/** The span of a management call, if it is sampled. */
+function beginSpan({ plane }: ManagementOptions, exchange: Exchange): Span | undefined {
+  const { method, fields } = exchange;
+  if (plane.tracer === undefined) return undefined;
+  const given = traceparentOf(fields.get('traceparent'));
+  const span = plane.tracer.start(spanNameOf(method), 'server', given);
+  exchange.account = observerOf(method, span, exchange.account);
+  return span;
+}
+
 async function pass(options: ManagementOptions, exchange: Exchange): Promise<void> {
   const { client, place, plane } = options;
   const { signal } = exchange;
+  const span = beginSpan(options, exchange);
   const method = KNOWN.has(exchange.method) ? exchange.method : UNKNOWN;
   const body = (await isRead(exchange, plane)) ? await exchange.body(MAX_BODY_BYTES) : undefined;
   const target = exchange.path + exchange.query;
-  const headers = headersFor(options, exchange, body);
+  const headers = headersFor(options, exchange, body, span);
   const repeatable = SAFE.has(method);
   const timeoutMs = TIMEOUT_MS;
   const takesRedirects = true;

@@ -19,6 +19,7 @@ class SpanObserver implements RequestObserver {
   constructor(
     private readonly span: Span,
     private readonly next: RequestObserver | undefined,
+    private readonly isHttp: boolean,
   ) {}
 
   onIdentified(caller: string | undefined, model: string | undefined): void {
@@ -34,7 +35,7 @@ class SpanObserver implements RequestObserver {
 
   onFinished(status = STATUS_ABORTED): void {
     const { span } = this;
-    span.set('http.response.status_code', status);
+    if (this.isHttp) span.set('http.response.status_code', status);
     span.set('ai_model.outcome', outcomeOf(status));
     // A server's span does not fail by what is the fault of its caller.
     span.end(status >= 500 || status === STATUS_ABORTED ? String(status) : undefined);
@@ -53,7 +54,21 @@ export function observerOf(
 ): RequestObserver | undefined {
   if (span === undefined) return line;
   span.set('http.request.method', METHODS.has(method) ? method : '_OTHER');
-  return new SpanObserver(span, line);
+  return new SpanObserver(span, line, true);
+}
+
+/** The same for a call over gRPC; `path`: service and method. */
+export function rpcObserverOf(
+  path: string,
+  span: Span | undefined,
+  line: RequestObserver | undefined,
+): RequestObserver | undefined {
+  if (span === undefined) return line;
+  const [service = '', method = ''] = path.split('/');
+  span.set('rpc.system', 'grpc');
+  span.set('rpc.service', service);
+  span.set('rpc.method', method);
+  return new SpanObserver(span, line, false);
 }
 
 /** Names the span by its method and the template of its path. */
