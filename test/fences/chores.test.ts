@@ -3,6 +3,7 @@ import type { ReconcilerOptions } from '../../runtime/cluster/kubernetes/apply/r
 import { startReconciler } from '../../runtime/cluster/kubernetes/apply/reconciler';
 import { ClusterCache } from '../../runtime/cluster/kubernetes/cache/cluster-cache';
 import type { Why } from '../../runtime/cluster/port';
+import { NO_AUDIT } from '../../runtime/audit';
 import type { ControlContext } from '../../runtime/control/context';
 import { createIdleSleep } from '../../runtime/control/idle-sleep';
 import type { ModelRecord } from '../../runtime/core/lifecycle/snapshot';
@@ -108,6 +109,7 @@ describe('an exception in a decision about sleep', () => {
       routers: { others: () => [], putsToSleep: () => true, isLeader: () => true },
       locks: { run: (_id: string, work: () => Promise<void>) => work() },
       clock: { now: () => at },
+      audit: NO_AUDIT,
       log: { info: () => undefined, error: (_text: string, fields: object) => errors.push(fields) },
     };
     const sleeping = createIdleSleep(context as unknown as ControlContext);
