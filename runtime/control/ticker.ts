@@ -129,13 +129,16 @@ export function createTicker(context: ControlContext, { sleep, wake }: IdleSleep
     createRemovals(context),
     sleep,
   ];
+  const follow: TickTask = () => {
+    followDecisions(context);
+    return [];
+  };
   let running: Promise<void> | undefined;
 
   const once = async (): Promise<void> => {
     context.logLevel.tick();
     tryObserve(context);
-    followDecisions(context);
-    const tasks = routers.isLeader() ? [wake, ...leaders] : [wake];
+    const tasks = routers.isLeader() ? [follow, wake, ...leaders] : [follow, wake];
     const results = await Promise.allSettled(tasks.flatMap(startTask));
     for (const result of results) {
       if (result.status === 'fulfilled') continue;
