@@ -43,7 +43,7 @@ TS
 # Editors show what a field means, the nested ones too.
 types=node_modules/@suoke/ai-model-service/build/lib/spec
 grep -q 'Budget to load the model, in seconds' "$types/modelinput.d.ts"
-grep -q 'Requests per step at least' "$types/modelinput.d.ts"
+grep -q 'trials of the candidate per step at least' "$types/modelinput.d.ts"
 # The definition alone must not pull in cdk8s.
 node -e '
   require("@suoke/ai-model-service/spec");

@@ -109,7 +109,8 @@ test('output equals that of cdk8s wherever all readers read it', () => {
     }),
     { numRuns: rounds(100) },
   );
-  expect(equal).toBeGreaterThan(rounds(100) / 5);
+  // About a quarter, by chance.
+  expect(equal).toBeGreaterThan(rounds(100) / 20);
 });
 
 test.each(SPECIAL_WORDS)('the word %j is a text as a value, as a key and in a list', (word) => {

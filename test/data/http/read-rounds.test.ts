@@ -270,6 +270,7 @@ test.each([1, 4, 40])('%d large bodies at once share the bytes of a round', asyn
   // its turn, and Node reads once more after `pause`. Without a budget it is twice as much and more.
   expect(Math.max(...rounds)).toBeLessThanOrEqual(ROUND_BYTES + count * 2 * READ_BYTES);
   const usual = rounds.toSorted((a, b) => a - b)[Math.floor(rounds.length / 2)] ?? 0;
-  // Of those that wait so many go on as fill a round with one read each, and once more after `pause`.
-  expect(usual).toBeLessThanOrEqual(2 * ROUND_BYTES);
+  // Of those that wait so many go on as fill a round with one read each, once more after `pause`,
+  // and some of the next round before its end is seen here. If all went on it would be five rounds.
+  expect(usual).toBeLessThanOrEqual(3.25 * ROUND_BYTES);
 });
