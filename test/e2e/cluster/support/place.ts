@@ -185,9 +185,15 @@ function placeOf(
     kubectl: inside,
     applyModel: (model, ...more) => apply(objectsOf(parseModel(model), environment), ...more),
     status: async (id, holds, ms) => {
-      const look = async (): Promise<Status> =>
-        (await ask('GET', `/api/v1/models/${id}/status`)).json() as Status;
-      return until(`status of ${id}`, look, (seen) => seen.arms !== undefined && holds(seen), ms);
+      // The Service has no address while the cluster takes all routers for not ready.
+      const look = async (): Promise<Partial<Status>> =>
+        ask('GET', `/api/v1/models/${id}/status`).then(
+          (answer) => answer.json() as Status,
+          (error: Error) => ({ status: error.message }),
+        );
+      const isSeen = (seen: Partial<Status>): seen is Status => seen.arms !== undefined;
+      const found = await until(`status of ${id}`, look, (seen) => isSeen(seen) && holds(seen), ms);
+      return found as Status;
     },
     logs: () => inside('logs', '-l', 'app=ai-model-service', '--tail=-1', '--prefix'),
   };
