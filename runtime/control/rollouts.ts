@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ModelOverrides, ModelRecord } from '../cluster/port';
 import { messageOf } from '../core/lifecycle/fault';
+import type { RouterLoad } from '../core/lifecycle/peers';
 import { overridesOf } from '../core/routing/build-table';
 import { packCounts, unpackCounts } from '../core/release/packed-counts';
 import { newestCounts, totalOf } from '../core/release/rollout-counts';
@@ -15,7 +16,7 @@ import { isResting, rolloutAfter, rolloutView, startedRollout } from '../core/re
 import type { Verdict } from '../core/release/verdict';
 import { decideRollout } from '../core/release/verdict';
 import { keyedHash } from '../shared/keyed-hash';
-import { activeRequestsOf } from './active-requests';
+import { activeRequestsOf, allLoads } from './active-requests';
 import { createAutomaticChanges } from './automatic-change';
 import { MANAGER } from './change';
 import type { ControlContext, TickTask } from './context';
@@ -38,8 +39,7 @@ export function newRollout(record: ModelRecord, now: number): RolloutState | und
 }
 
 /** What each run of a router counted, as far as it was heard. */
-function heardCounts({ ownLoad, routers }: ControlContext, id: string): readonly RouterCounts[] {
-  const loads = [ownLoad(), ...(routers.others() ?? []).flatMap(({ load }) => load ?? [])];
+function heardCounts(loads: readonly RouterLoad[], id: string): readonly RouterCounts[] {
   return loads.flatMap(({ router, startedAt, rollouts }) =>
     rollouts
       .filter(({ rollout }) => rollout === id)
@@ -75,7 +75,13 @@ interface Watched {
   storedAt: number;
 }
 
-/** Puts a state in force at once, then stores it. */
+/** The share of the candidate does not rise: such a state may be in force before it is stored. */
+const isRelief = ({ phase }: RolloutState): boolean => phase !== 'running' && phase !== 'done';
+
+/**
+ * Stores a state. One that holds, pauses or aborts is in force at once; a larger share waits until
+ * the cluster has it, so that a refused change has changed nothing.
+ */
 export async function storeRollout(
   context: ControlContext,
   record: ModelRecord,
@@ -83,7 +89,8 @@ export async function storeRollout(
   before: Omit<ModelOverrides, 'hash'> | undefined = overridesOf(record),
 ): Promise<void> {
   const { rolloutDecisions, routingView } = context;
-  if (rolloutDecisions.put({ model: record.spec.id, state })) routingView.rebuild();
+  const decision = { model: record.spec.id, state };
+  if (isRelief(state) && rolloutDecisions.put(decision)) routingView.rebuild();
   const promotes = before?.promote === undefined && record.manager === MANAGER;
   const isDone = state.phase === 'done' && promotes;
   await storeOverrides(context, record, {
@@ -116,7 +123,9 @@ class LedRollouts {
       this.watched.delete(id);
       rolloutDecisions.live.delete(id);
     }
-    return due.map(({ spec: { id } }) => locks.run(id, () => this.advance(id)));
+    if (due.length === 0) return [];
+    const loads = allLoads(this.context);
+    return due.map(({ spec: { id } }) => locks.run(id, () => this.advance(id, loads)));
   }
 
   /** The state to go on from: of this leader, else what is stored, else a new start. */
@@ -139,7 +148,7 @@ class LedRollouts {
     return entry;
   }
 
-  private async advance(id: string): Promise<void> {
+  private async advance(id: string, loads: readonly RouterLoad[]): Promise<void> {
     const { context } = this;
     const record = context.routingView.snapshot().models.get(id);
     if (record === undefined || record.deleting || !context.routers.isLeader()) return;
@@ -147,7 +156,7 @@ class LedRollouts {
     if (entry === undefined) return;
     const before = entry.state;
     if (!isResting(before) || before.phase === 'paused') {
-      entry.state = decideOn(context, record, before);
+      entry.state = decideOn(context, record, before, loads);
     }
     context.rolloutDecisions.live.set(id, entry.state);
     tell(context, id, before, entry.state);
@@ -190,18 +199,23 @@ function toCommit({ spec, manager }: ModelRecord, verdict: Verdict): Verdict {
 }
 
 /** The state after what all routers have counted by now. */
-function decideOn(context: ControlContext, record: ModelRecord, state: RolloutState): RolloutState {
+function decideOn(
+  context: ControlContext,
+  record: ModelRecord,
+  state: RolloutState,
+  loads: readonly RouterLoad[],
+): RolloutState {
   const rules = rolloutRulesOf(record.spec);
   if (rules === undefined) return state;
   const known = state.counts.map(({ boot, counts }) => ({ boot, counts: unpackCounts(counts) }));
-  const all = newestCounts(known, heardCounts(context, state.id));
+  const all = newestCounts(known, heardCounts(loads, state.id));
   const counts = all.map((one) => ({ boot: one.boot, counts: packCounts(one.counts) }));
   const facts = {
     record,
     rules,
     state: { ...state, counts },
     total: totalOf(all.map((one) => one.counts)),
-    active: activeRequestsOf(context, record.spec.id),
+    active: activeRequestsOf(loads, record.spec.id),
     isComplete: isEveryoneHeard(context),
     now: context.clock.now(),
   };

@@ -4,7 +4,7 @@ import { overridesOf } from '../core/routing/build-table';
 import { messageOf } from '../core/lifecycle/fault';
 import type { PromoteDecision } from '../core/release/promotion';
 import { decidePromote } from '../core/release/promotion';
-import { activeRequestsOf } from './active-requests';
+import { activeRequestsOf, allLoads } from './active-requests';
 import { AUTOMATIC_ACTOR, createAutomaticChanges } from './automatic-change';
 import { MANAGER, waitForRevision } from './change';
 import type { ControlContext, TickTask } from './context';
@@ -60,7 +60,7 @@ function createPromotions(context: ControlContext): TickTask {
     const record = routingView.snapshot().models.get(id);
     const promote = record && overridesOf(record)?.promote;
     if (record === undefined || promote === undefined) return;
-    const decision = decidePromote(record, activeRequestsOf(context, id));
+    const decision = decidePromote(record, activeRequestsOf(allLoads(context), id));
     tell(id, decision);
     // A router that lost leadership while it waited leaves this to the current leader. A decision is
     // one write, and the next leader decides on the state it finds.

@@ -11,7 +11,20 @@ let plane: Callers;
 let iris: string;
 let callers: number;
 
+let isDown: boolean;
+
+beforeEach(() => {
+  isDown = false;
+});
 afterEach(() => service.close());
+
+const storesUnlessDown = (cluster: Cluster): Cluster => ({
+  ...cluster,
+  setOverrides: async (...asked) => {
+    if (isDown) throw new ClusterError('CLUSTER_UNAVAILABLE', 'no answer');
+    return cluster.setOverrides(...asked);
+  },
+});
 
 const rollout = (more: object = {}, model: object = {}): Record<string, unknown> => ({
   ...withCandidate({
@@ -70,15 +83,7 @@ describe('a candidate that fails', () => {
   });
 
   test('is aborted while the cluster stores nothing, and stored when it does again', async () => {
-    let isDown = false;
-    const wrap = (cluster: Cluster): Cluster => ({
-      ...cluster,
-      setOverrides: async (...asked) => {
-        if (isDown) throw new ClusterError('CLUSTER_UNAVAILABLE', 'no answer');
-        return cluster.setOverrides(...asked);
-      },
-    });
-    await begin(rollout(), { wrap });
+    await begin(rollout(), { wrap: storesUnlessDown });
     isDown = true;
     plane.broken['next'] = 0.4;
     expect(await run(60, 200, () => share() === 0)).toBeLessThan(6);
@@ -183,6 +188,20 @@ describe('by hand', () => {
     await ask(`${iris}/rollout/abort`, 'POST');
     expect(share()).toBe(0);
     await run(5, 50);
+    expect(await status()).toMatchObject({ phase: 'aborted', percent: 0 });
+  });
+
+  test('a larger share that the cluster cannot store is refused and not in force; an abort is', async () => {
+    await begin(rollout(), { wrap: storesUnlessDown });
+    isDown = true;
+    const refused = await ask(`${iris}/rollout/advance`, 'POST');
+    expect([refused.status, codeOf(refused)]).toEqual([503, 'CLUSTER_UNAVAILABLE']);
+    await run(2, 10);
+    expect(share()).toBe(5);
+    await ask(`${iris}/rollout/abort`, 'POST');
+    expect(share()).toBe(0);
+    isDown = false;
+    await run(2, 10);
     expect(await status()).toMatchObject({ phase: 'aborted', percent: 0 });
   });
 

@@ -64,12 +64,7 @@ function rolloutViewOf(record: ModelRecord, live: RolloutState | undefined): obj
             e: verdict.e,
             need: verdict.need ?? null,
           },
-    gates: (verdict?.gates ?? []).map(({ name, e, stable, candidate: own }) => ({
-      name,
-      e,
-      stable,
-      candidate: own,
-    })),
+    gates: verdict?.gates ?? [],
     callers: total?.seenCallers ?? 0,
     uncounted: total?.unnamed ?? 0,
   };

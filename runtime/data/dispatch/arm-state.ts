@@ -1,3 +1,4 @@
+import type { FailingHash } from '../../core/release/rollout-state';
 import type { Trials } from '../../core/release/trials';
 import type { Queue } from '../../core/routing/admission';
 import { createQueue } from '../../core/routing/admission';
@@ -70,6 +71,8 @@ export interface RolloutCounters {
   readonly trials: Trials;
   /** Times to the first byte of stable, last minute. */
   readonly firstBytes: OutcomeWindow;
+  /** Failing callers in the order of `trials.failing()`, each hashed once. */
+  readonly failing: FailingHash[];
   /** Requests without a caller's key. */
   unnamed: number;
 }

@@ -19,7 +19,7 @@ function countersOf(model: Model, route: RolloutRoute, random: () => number): Ro
   const { id, unit, closeMs } = route;
   if (model.rollout?.id === id) return model.rollout;
   const trials = createTrials({ unit, closeMs, random });
-  model.rollout = { id, trials, firstBytes: createWindow(), unnamed: 0 };
+  model.rollout = { id, trials, firstBytes: createWindow(), failing: [], unnamed: 0 };
   return model.rollout;
 }
 
@@ -87,6 +87,12 @@ function hashOf(id: string, { key, arm, hundredths }: FailingCaller): FailingHas
   return { hash: keyedHash(id, key), arm, hundredths };
 }
 
+/** The list only grows. */
+function failingHashes({ id, trials, failing }: RolloutCounters): readonly FailingHash[] {
+  for (const caller of trials.failing().slice(failing.length)) failing.push(hashOf(id, caller));
+  return [...failing];
+}
+
 const NONE = { requests: 0, failures: 0 };
 
 function recentOf(model: Model, name: string, now: number): { requests: number; failures: number } {
@@ -103,15 +109,19 @@ export function rolloutCounts(
   random: () => number,
 ): RolloutCounts | undefined {
   const { id: name, rollout, shares } = model.route;
-  if (rollout === undefined) return undefined;
-  const { id, trials, firstBytes, unnamed } = countersOf(model, rollout, random);
+  if (rollout === undefined) {
+    model.rollout = undefined;
+    return undefined;
+  }
+  const counters = countersOf(model, rollout, random);
+  const { id, trials, firstBytes, unnamed } = counters;
   trials.close(now);
   const bytes = windowStats(firstBytes, now);
   return {
     model: name,
     rollout: id,
     rows: trials.rows(),
-    failing: trials.failing().map((caller) => hashOf(id, caller)),
+    failing: failingHashes(counters),
     isFull: trials.isFull(),
     seenCallers: trials.seenCallers(),
     unnamed,
